@@ -1,0 +1,138 @@
+"""Benchmark `streaming`: is peak memory flat in the number of checkpoints, and bounded?
+
+    python docs/benchmarks/streaming.py [--checkpoints 50] [--folder DIR]
+
+Writes checkpoints of a 100M-parameter model (12 GPT-2-size blocks and an embedding), as safetensors
+and as torch zip files, one format after the other (20 GB each at 50 checkpoints, removed
+afterwards), measures all weight metrics on 5 and on all of them in a process of its own, and
+compares the growth of its peak resident memory over an idle process with the promise:
+
+    twice the largest tensor + its Gram matrix (k² · 8 bytes) + the row blocks (64 MiB allowed)
+
+The table goes to docs/benchmarks/streaming.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+WIDTH, BLOCKS, VOCABULARY = 768, 12, 19_700
+BLOCK_ALLOWANCE = 64 * 2**20  # float64 row blocks, decompositions' work space, and the log
+TABLE = Path(__file__).with_suffix(".md")
+
+MEASURE = """
+import json, resource, sys, time
+from pathlib import Path
+import torch
+from dyntools import analyze, make_plan, open_run
+run, output, count, mmap = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "mmap"
+torch.ones(64, 64, dtype=torch.float64) @ torch.ones(64, 64, dtype=torch.float64)
+torch.linalg.eigvalsh(torch.eye(64, dtype=torch.float64))
+if count:
+    opened = open_run(run, mmap=mmap)
+    plan = make_plan(opened, preset="weights")
+    started = time.perf_counter()
+    analyze(opened, plan, output, steps=opened.steps[:count], device=torch.device("cpu"))
+    seconds = time.perf_counter() - started
+else:
+    import scipy.linalg, h5py, dyntools.analysis, dyntools.hdf5
+    seconds = 0.0
+print(json.dumps([resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, seconds]))
+"""
+
+
+def shapes() -> dict[str, tuple[int, ...]]:
+    """About 100 million parameters."""
+    found: dict[str, tuple[int, ...]] = {"embedding.weight": (VOCABULARY, WIDTH)}
+    for i in range(BLOCKS):
+        for name in ("query", "key", "value", "out"):
+            found[f"blocks.{i}.{name}.weight"] = (WIDTH, WIDTH)
+        found[f"blocks.{i}.up.weight"] = (4 * WIDTH, WIDTH)
+        found[f"blocks.{i}.down.weight"] = (WIDTH, 4 * WIDTH)
+        found[f"blocks.{i}.norm.weight"] = (WIDTH,)
+    return found
+
+
+def weights(step: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(step)
+    return {n: torch.randn(s, generator=generator).mul_(0.02) for n, s in shapes().items()}
+
+
+def write_series(folder: Path, form: str, count: int) -> None:
+    for step in range(count):
+        if form == "safetensors":
+            save_file(weights(step), folder / f"model-step-{step}.safetensors")
+        else:
+            torch.save({"model": weights(step), "step": step}, folder / f"step-{step}.pt")
+
+
+def measured(folder: Path, count: int, reading: str) -> tuple[int, float]:
+    """Peak resident bytes and seconds of one analysis in a fresh process; count 0 is idle."""
+    output = folder / f"report-{count}-{reading}.h5"
+    command = [sys.executable, "-c", MEASURE, str(folder), str(output), str(count), reading]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    peak, seconds = json.loads(printed.splitlines()[-1])
+    return int(peak), float(seconds)
+
+
+def rows(folder: Path, count: int) -> Iterator[tuple[str, str, int, int, float]]:
+    for form in ("safetensors", "torch zip"):
+        with tempfile.TemporaryDirectory(dir=folder) as place:
+            write_series(Path(place), form, count)
+            idle, _ = measured(Path(place), 0, "mmap")
+            for reading, some in (("mmap", 5), ("mmap", count), ("no-mmap", 5)):
+                peak, seconds = measured(Path(place), some, reading)
+                yield form, reading, some, peak - idle, seconds
+                print(form, reading, some, f"{(peak - idle) / 2**20:.0f} MiB", f"{seconds:.0f} s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--checkpoints", type=int, default=50)
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
+    options = parser.parse_args()
+    size = sum(torch.Size(shape).numel() for shape in shapes().values())
+    largest = VOCABULARY * WIDTH * 4
+    bound = 2 * largest + WIDTH**2 * 8 + BLOCK_ALLOWANCE
+    lines = [
+        "# Streaming: memory against the number of checkpoints",
+        "",
+        f"A model of {size / 1e6:.0f}M float32 parameters ({size / 2**18:.0f} MiB a checkpoint),"
+        f" largest tensor {largest / 2**20:.0f} MiB; all weight metrics. Growth is peak resident"
+        " memory over that of an idle process with the same libraries loaded.",
+        "",
+        f"Promised: at most {bound / 2**20:.0f} MiB (twice the largest tensor, its Gram matrix,"
+        f" {BLOCK_ALLOWANCE / 2**20:.0f} MiB of work space) whatever the number of checkpoints.",
+        "",
+        "| format | reading | checkpoints | growth, MiB | within the promise | s per checkpoint |",
+        "| --- | --- | ---: | ---: | --- | ---: |",
+    ]
+    for form, reading, count, growth, seconds in rows(options.folder, options.checkpoints):
+        verdict = "yes" if growth <= bound else "**no**"
+        lines.append(
+            f"| {form} | {reading} | {count} | {growth / 2**20:.0f} | {verdict}"
+            f" | {seconds / count:.1f} |"
+        )
+    lines += [
+        "",
+        f"Made by `python docs/benchmarks/streaming.py --checkpoints {options.checkpoints}` on"
+        f" {time.strftime('%Y-%m-%d')}: Python {platform.python_version()}, torch"
+        f" {version('torch')}, 2 shared CPU cores.",
+    ]
+    TABLE.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""dyntools: what a training run is doing, and what to do about it.
+
+    from dyntools import open_run, make_plan, analyze, read_report
+
+Each public name is loaded on its first use, so that importing the package, asking for help or
+showing a report does not import torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dyntools.analysis import analyze, measure
+    from dyntools.errors import DyntoolsError
+    from dyntools.findings import find as find_findings
+    from dyntools.hdf5 import read as read_report
+    from dyntools.measurement import Measurement, Status
+    from dyntools.plan import make_plan
+    from dyntools.report import Report, Series
+    from dyntools.run import Run, open_run, snapshots
+    from dyntools.snapshot import Snapshot, Tensors
+
+_HOMES = {
+    "DyntoolsError": ("errors", "DyntoolsError"),
+    "Measurement": ("measurement", "Measurement"),
+    "Report": ("report", "Report"),
+    "Run": ("run", "Run"),
+    "Series": ("report", "Series"),
+    "Snapshot": ("snapshot", "Snapshot"),
+    "Status": ("measurement", "Status"),
+    "Tensors": ("snapshot", "Tensors"),
+    "analyze": ("analysis", "analyze"),
+    "find_findings": ("findings", "find"),
+    "make_plan": ("plan", "make_plan"),
+    "measure": ("analysis", "measure"),
+    "open_run": ("run", "open_run"),
+    "read_report": ("hdf5", "read"),
+    "snapshots": ("run", "snapshots"),
+}
+
+__all__ = [
+    "DyntoolsError",
+    "Measurement",
+    "Report",
+    "Run",
+    "Series",
+    "Snapshot",
+    "Status",
+    "Tensors",
+    "analyze",
+    "find_findings",
+    "make_plan",
+    "measure",
+    "open_run",
+    "read_report",
+    "snapshots",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dyntools' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(importlib.import_module(f"dyntools.{module}"), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,215 @@
+"""Assembly: measurements, one a step, become series; a journal, or the parts of shards, a report.
+
+Layers may come and go along a run. A series has the union of all labels, in the order in which they
+first appear, and what a step did not hold is NaN with the status `absent`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dyntools import journal
+from dyntools.errors import ReportError
+from dyntools.journal import Row
+from dyntools.measurement import Coordinate, Measurement, Status
+from dyntools.report import CheckpointRow, Omission, Report, Series
+
+
+def stack_layers(parts: Sequence[Measurement], dims: tuple[str, ...]) -> Measurement:
+    """Measurements of single tensors, joined along the first of `dims`.
+
+    Methods are joined with the number of layers that each served.
+    """
+    filled = [part for part in parts if part.values.size]
+    skipped = {entry: reason for part in parts for entry, reason in part.skipped.items()}
+    if not filled:
+        empty: Mapping[str, Coordinate] = dict.fromkeys(dims, ())
+        return Measurement(np.empty((0,) * len(dims)), dims, empty, skipped=skipped)
+    coords = {**filled[0].coords, dims[0]: tuple(x for p in filled for x in p.coords[dims[0]])}
+    keys = dict.fromkeys(key for part in filled for key in part.beside)
+
+    def joined(arrays: Iterable[NDArray[np.float64] | None]) -> NDArray[np.float64]:
+        pairs = zip(arrays, filled, strict=True)
+        return np.concatenate([_nan_like(p.values) if a is None else a for a, p in pairs])
+
+    return Measurement(
+        np.concatenate([part.values for part in filled]),
+        dims,
+        coords,  # type: ignore[arg-type]  # labels of one dim are all of one type
+        error=(
+            joined(part.error for part in filled)
+            if any(part.error is not None for part in filled)
+            else None
+        ),
+        status=np.concatenate([part.status for part in filled]),
+        beside={key: joined(part.beside.get(key) for part in filled) for key in keys},
+        skipped=skipped,
+        method=_joined_methods(filled),
+        matvecs=sum(part.matvecs for part in filled),
+    )
+
+
+def _nan_like(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.full(array.shape, np.nan)
+
+
+def _joined_methods(parts: Sequence[Measurement]) -> str:
+    counts: dict[str, int] = {}
+    for part in parts:
+        counts[part.method] = counts.get(part.method, 0) + part.values.shape[0]
+    if len(counts) <= 1:
+        return next(iter(counts), "")
+    return "; ".join(f"{method} ({n} layers)" for method, n in counts.items() if method)
+
+
+def report_of_journal(path: Path) -> Report:
+    """Everything a journal holds. Later lines replace earlier ones of the same metric and step."""
+    header: Mapping[str, Any] = {}
+    rows: dict[tuple[str, int], Row] = {}
+    checkpoints: dict[str, CheckpointRow] = {}
+    log, notes = None, []
+    for record in journal.read(path):
+        kind = record["kind"]
+        if kind == "header":
+            header = record
+        elif kind == "measurement":
+            row = journal.decode_row(record)
+            rows[row.metric, row.step] = row
+        elif kind == "checkpoint":
+            fields = {key: value for key, value in record.items() if key != "kind"}
+            checkpoints[record["path"]] = CheckpointRow(**fields)
+        elif kind == "log":
+            log = journal.decode_log(record)
+        elif kind == "note":
+            notes.append(record["sentence"])
+    if not header:
+        raise ReportError("The journal is empty: nothing was finished.", where=str(path))
+    series = {}
+    for entry in header["plan"]:
+        of_metric = [row for (metric, _), row in rows.items() if metric == entry["metric"]]
+        if of_metric:
+            series[entry["metric"]] = series_of(entry, of_metric)
+    return Report(
+        attributes=header["attributes"],
+        series=series,
+        checkpoints=tuple(checkpoints.values()),
+        log=log,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def series_of(entry: Mapping[str, Any], rows: Sequence[Row]) -> Series:
+    """One metric along its steps. `entry` is its line in the plan (see `plan_entry`)."""
+    rows = sorted(rows, key=lambda row: row.step)
+    dims = tuple(entry["dims"])
+    filled = [row.measurement for row in rows if row.measurement.dims == dims]
+    coords = {dim: _union(part.coords[dim] for part in filled) for dim in dims}
+    shape = (len(rows), *(len(coords[dim]) for dim in dims))
+    positions = {dim: {x: i for i, x in enumerate(labels)} for dim, labels in coords.items()}
+
+    def laid_out(arrays: Iterable[NDArray[Any] | None], fill: float) -> NDArray[np.float64]:
+        out = np.full(shape, fill, dtype=np.float64)
+        for i, (row, array) in enumerate(zip(rows, arrays, strict=True)):
+            part = row.measurement
+            if array is None or part.dims != dims:
+                continue
+            where: tuple[Any, ...] = np.ix_(*([positions[dim][x] for x in part.coords[dim]] for dim in dims))
+            out[(i, *where)] = array
+        return out
+
+    parts = [row.measurement for row in rows]
+    keys = dict.fromkeys(key for part in parts for key in part.beside)
+    has_error = any(part.error is not None for part in parts)
+    return Series(
+        metric=entry["metric"],
+        group=entry["group"],
+        version=entry["version"],
+        unit=entry["unit"],
+        what=entry["what"],
+        paper=entry["paper"],
+        settings=entry["settings"],
+        step_unit=entry["step_unit"],
+        steps=np.array([row.step for row in rows], dtype=np.int64),
+        dims=dims,
+        coords=coords,
+        values=laid_out((part.values for part in parts), np.nan),
+        error=laid_out((part.error for part in parts), np.nan) if has_error else None,
+        status=laid_out((part.status for part in parts), Status.absent).astype(np.int8),
+        beside={key: laid_out((p.beside.get(key) for p in parts), np.nan) for key in keys},
+        seconds=np.array([row.seconds for row in rows]),
+        matvecs=np.array([part.matvecs for part in parts], dtype=np.int64),
+        method=tuple(part.method for part in parts),
+        omissions=_omissions(rows),
+    )
+
+
+def _union(labels: Iterable[Coordinate]) -> Coordinate:
+    return tuple(dict.fromkeys(x for part in labels for x in part))  # type: ignore[return-value]
+
+
+def _omissions(rows: Sequence[Row]) -> tuple[Omission, ...]:
+    steps: dict[tuple[str, str], list[int]] = {}
+    for row in rows:
+        for entry, reason in row.measurement.skipped.items():
+            steps.setdefault((entry, reason), []).append(row.step)
+    return tuple(Omission(entry, reason, tuple(at)) for (entry, reason), at in steps.items())
+
+
+def merge(reports: Sequence[Report]) -> Report:
+    """The parts of a sharded analysis as one report.
+
+    Raises ReportError when the parts do not come from the same run, metrics and settings.
+    """
+    first = reports[0]
+    for other in reports[1:]:
+        _check_same_analysis(first, other)
+    names = dict.fromkeys(name for report in reports for name in report.series)
+    series = {}
+    for name in names:
+        of_metric = [report.series[name] for report in reports if name in report.series]
+        rows = {row.step: row for part in of_metric for row in _rows_of(part)}
+        series[name] = series_of(_entry_of(of_metric[0]), list(rows.values()))
+    checkpoints = {row.path: row for report in reports for row in report.checkpoints}
+    return Report(
+        attributes={**first.attributes, "shard": ""},
+        series=series,
+        checkpoints=tuple(checkpoints.values()),
+        log=next((report.log for report in reports if report.log is not None), None),
+        notes=tuple(dict.fromkeys(note for report in reports for note in report.notes)),
+    )
+
+
+def _check_same_analysis(first: Report, other: Report) -> None:
+    for key in ("run", "identity"):
+        if first.attributes.get(key) != other.attributes.get(key):
+            raise ReportError(
+                "These parts come from different analyses and cannot be merged.",
+                found=f"{key}: {first.attributes.get(key)!r} and {other.attributes.get(key)!r}",
+                remedy="merge the parts of one `dyntools analyze RUN --shard i/n`",
+            )
+
+
+def _entry_of(series: Series) -> dict[str, Any]:
+    fields = ("metric", "group", "version", "unit", "what", "paper", "settings", "step_unit")
+    return {**{name: getattr(series, name) for name in fields}, "dims": series.dims}
+
+
+def _rows_of(series: Series) -> Iterable[Row]:
+    for i, step in enumerate(series.steps.tolist()):
+        measurement = Measurement(
+            series.values[i],
+            series.dims,
+            series.coords,
+            error=None if series.error is None else series.error[i],
+            status=series.status[i],
+            beside={key: array[i] for key, array in series.beside.items()},
+            skipped={o.entry: o.reason for o in series.omissions if step in o.steps},
+            method=series.method[i],
+            matvecs=int(series.matvecs[i]),
+        )
+        yield Row(series.metric, step, float(series.seconds[i]), measurement)

@@ -1,0 +1,74 @@
+"""The command line: one command, one file; each parses, calls one function and prints one view.
+
+Exit codes: 0 done · 1 a check failed · 2 use or data error · 3 inconclusive · 130 interrupted.
+Nothing here imports torch; a command that needs it imports the analysis when it is run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from dyntools.cli import analyze, doctor, inspect, merge, metrics, plot, show
+from dyntools.errors import USE_OR_DATA_ERROR, DyntoolsError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+EPILOG = "First: dyntools analyze RUN    Then: dyntools show RUN.h5 --metric layer_rotation"
+
+app = typer.Typer(
+    name="dyntools",
+    help="Tells people who train neural networks what their training is doing, from checkpoints"
+    " and logs.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (inspect, analyze, merge, show, plot, metrics, doctor):
+    app.command(name=command.__name__.rsplit(".", 1)[-1])(command.command)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: bool = typer.Option(False, "--version", help="Print the version and leave."),
+) -> None:
+    if version:
+        from importlib.metadata import version as version_of
+
+        print(version_of("dyntools"))
+        raise typer.Exit
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and leave with its exit code; every error is sentences, never a traceback."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    try:
+        return app(None if arguments is None else list(arguments), standalone_mode=False) or 0
+    except DyntoolsError as error:
+        return _complain(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _complain("interrupted", INTERRUPTED)
+    except BrokenPipeError:  # `dyntools show … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if hasattr(error, "show") and hasattr(error, "exit_code"):  # typer's own usage errors
+            error.show()
+            return int(error.exit_code)
+        if os.environ.get("DYNTOOLS_DEBUG"):
+            raise
+        sentence = f"{type(error).__name__}: {error}"
+        hint = "  try: DYNTOOLS_DEBUG=1 shows where; please report it"
+        return _complain(f"dyntools met a mistake of its own: {sentence}\n{hint}")
+
+
+def _complain(text: str, code: int = USE_OR_DATA_ERROR) -> int:
+    print(f"dyntools: {text}", file=sys.stderr)
+    return code

@@ -1,0 +1,161 @@
+"""dyntools analyze RUN: measure everything the files allow, seal the report, say what was found."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dyntools.cli import options, terminal
+from dyntools.errors import UsageError
+
+if TYPE_CHECKING:
+    from dyntools.plan import Plan
+    from dyntools.report import Report
+    from dyntools.run import Run
+
+
+def command(
+    path: options.RunPath,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="REPORT", help="Default: the run's name, .h5."),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="NAME[:k=v,…]", help="Only these; may be repeated."),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", help="quick, weights or full (the default).")
+    ] = None,
+    initial: options.Initial = None,
+    steps: Annotated[
+        str | None, typer.Option("--steps", metavar="0,100,…", help="Only these steps.")
+    ] = None,
+    every: Annotated[
+        int | None,
+        typer.Option("--every", metavar="N", min=1, help="Every N-th checkpoint, and the last."),
+    ] = None,
+    last: Annotated[bool, typer.Option("--last", help="Only the last checkpoint.")] = False,
+    logs: options.Logs = None,
+    role: options.Roles = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda[:i] or mps.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Continue what was cut off.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an earlier report.")] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option("--shard", metavar="i/n", help="The i-th of n parts; then: dyntools merge."),
+    ] = None,
+    no_mmap: options.NoMmap = False,
+) -> None:
+    """Measure a training run from its checkpoints and logs, and write a report (HDF5).
+
+    Without options it measures all that the files allow without running any code of yours.
+
+    Example: dyntools analyze runs/my-run -o my-run.h5
+    """
+    part = _shard(shard)  # the cheap questions first: opening a run costs an import of torch
+    roles = options.roles_of(role)
+    from dyntools.analysis import analyze, device_of
+    from dyntools.plan import make_plan
+    from dyntools.run import open_run
+
+    place = device_of(device)
+    run = open_run(path, initial=initial, log_paths=logs or (), roles=roles, mmap=not no_mmap)
+    plan = make_plan(run, metric or (), preset)
+    chosen = _chosen_steps(run.steps, steps, every, last)
+    target = output or Path(_default_name(run.name, shard))
+    terminal.say(_announcement(run, plan, chosen, str(place)))
+    if device == "mps":
+        terminal.say("mps has no float64: the decompositions run on the CPU.")
+    try:
+        with terminal.progress_bar() as progress:
+            report = analyze(
+                run,
+                plan,
+                target,
+                steps=chosen,
+                device=place,
+                shard=part,
+                resume=resume,
+                force=force,
+                command=shlex.join(["dyntools", *sys.argv[1:]]),
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        terminal.say("What was finished is kept; the same command with --resume continues.")
+        raise
+    _print(report, target, shard)
+
+
+def _shard(text: str | None) -> tuple[int, int]:
+    """`2/4` as (1, 4): people count parts from one."""
+    if text is None:
+        return 0, 1
+    i, slash, n = text.partition("/")
+    if slash and i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n):
+        return int(i) - 1, int(n)
+    raise UsageError("A shard is written i/n with 1 <= i <= n.", found=text, remedy="--shard 1/4")
+
+
+def _default_name(run: str, shard: str | None) -> str:
+    stem = "".join(c if c.isalnum() or c in "-_." else "-" for c in run).strip("-.") or "run"
+    part = "" if shard is None else f".part-{shard.replace('/', '-of-')}"
+    return f"{stem}{part}.h5"
+
+
+def _chosen_steps(
+    known: Sequence[int], steps: str | None, every: int | None, last: bool
+) -> Sequence[int]:
+    if sum((steps is not None, every is not None, last)) > 1:
+        raise UsageError("--steps, --every and --last exclude one another.")
+    if last:
+        return known[-1:]
+    if every is not None:
+        return [s for i, s in enumerate(known) if i % every == 0 or i == len(known) - 1]
+    if steps is None:
+        return known
+    try:
+        wanted = {int(step) for step in steps.split(",")}
+    except ValueError as error:
+        raise UsageError("Steps are whole numbers.", found=steps, remedy="--steps 0,100") from error
+    if unknown := sorted(wanted - set(known)):
+        raise UsageError(
+            f"There is no checkpoint at step {unknown[0]}.",
+            remedy="steps: " + ", ".join(map(str, known)),
+        )
+    return sorted(wanted)
+
+
+def _announcement(run: Run, plan: Plan, steps: Sequence[int], device: str) -> str:
+    parts = []
+    if plan.of_weights:
+        parts.append(
+            f"{len(steps)} checkpoints × {len(plan.of_weights)} metrics of weights on {device}"
+        )
+    if plan.of_log:
+        parts.append(f"{len(plan.of_log)} metrics of the log")
+    lines = [f"{run.name}: " + ", ".join(parts)]
+    lines += [f"left out: {name}: {reason}" for name, reason in plan.left_out.items()]
+    return "\n".join(lines)
+
+
+def _print(report: Report, path: Path, shard: str | None) -> None:
+    from dyntools import findings
+    from dyntools.views import listings, tables
+
+    console = terminal.stdout()
+    if shard is not None:
+        console.print(f"wrote {path}; when all parts are there: dyntools merge PARTS… -o REPORT")
+        return
+    for view in (
+        tables.overview(report),
+        tables.summary(report),
+        tables.findings(findings.find(report)),
+        listings.next_commands(path, report),
+    ):
+        console.print(view)

@@ -1,0 +1,111 @@
+"""dyntools inspect RUN: what was found, what can be measured, what is missing; nothing measured."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dyntools.cli import options, terminal
+
+if TYPE_CHECKING:
+    from dyntools.checkpoint import OptimizerState
+    from dyntools.run import Run
+
+
+def command(
+    path: options.RunPath,
+    initial: options.Initial = None,
+    logs: options.Logs = None,
+    role: options.Roles = None,
+    no_mmap: options.NoMmap = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show what a run holds and what can be measured on it, from headers alone.
+
+    Example: dyntools inspect runs/my-run
+    """
+    from dyntools.plan import make_plan
+    from dyntools.report import Report
+    from dyntools.run import open_run
+
+    roles = options.roles_of(role)
+    run = open_run(path, initial=initial, log_paths=logs or (), roles=roles, mmap=not no_mmap)
+    plan = make_plan(run)
+    measurable = [task.name for task in plan.tasks]
+    if as_json:
+        content = _json(run, measurable, dict(plan.left_out))
+        print(json.dumps(content, indent=2, allow_nan=False))
+        return
+    from dyntools.views import listings, tables
+
+    report = Report(
+        attributes={"run": run.name, "step_unit": run.step_unit},
+        checkpoints=run.rows,
+        log=run.log,
+        notes=run.notes,
+    )
+    console = terminal.stdout()
+    console.print(tables.overview(report))
+    console.print(listings.checkpoints(report))
+    console.print(listings.measurable(measurable, plan.left_out, _facts(run)))
+
+
+def _facts(run: Run) -> dict[str, str]:
+    """What the newest checkpoint holds, in words."""
+    if not run.checkpoints:
+        return {}
+    from dyntools.run import parameters
+
+    kept, _ = parameters(run.checkpoints[-1])
+    count = sum(_size(entry.shape) for entry in kept.values())
+    facts = {"parameters": f"{count:,} in {len(kept)} tensors"}
+    facts["optimizer"] = _optimizer(run.checkpoints[-1].optimizer())
+    return facts
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size
+
+
+def _optimizer(state: OptimizerState | None) -> str:
+    return "no state saved" if state is None else f"{state.family} ({state.naming})"
+
+
+def _json(run: Run, measurable: list[str], left_out: dict[str, str]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    log = run.log
+    return {
+        "run": run.name,
+        "path": run.path,
+        "step_unit": run.step_unit,
+        "checkpoints": [asdict(row) for row in run.rows],
+        "initial": None if run.initial is None else str(run.initial.path),
+        "tensors": {} if not run.checkpoints else _tensors(run),
+        "left_out_tensors": dict(run.left_out),
+        "log": None
+        if log is None
+        else {
+            "sources": list(log.sources),
+            "roles": {role.value: name for role, name in log.roles.items()},
+            "curves": {name: len(curve.steps) for name, curve in log.curves.items()},
+            "unit": log.unit,
+            "notes": list(log.notes),
+        },
+        "measurable": measurable,
+        "missing": left_out,
+        "facts": _facts(run),
+        "notes": list(run.notes),
+    }
+
+
+def _tensors(run: Run) -> dict[str, dict[str, Any]]:
+    from dyntools.run import parameters
+
+    kept, _ = parameters(run.checkpoints[-1])
+    return {n: {"shape": list(entry.shape), "dtype": entry.dtype} for n, entry in kept.items()}

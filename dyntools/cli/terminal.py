@@ -1,0 +1,52 @@
+"""The two consoles: data on stdout, progress and words about the work on stderr."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from dyntools.analysis import Progress as Report
+
+PLAIN_WIDTH = 100  # columns of a table that goes to a file or a pipe; chosen
+
+
+def stdout() -> Console:
+    """Where results go. Plain text of a fixed width when it is not a terminal."""
+    if sys.stdout.isatty():
+        return Console()
+    columns = shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns  # COLUMNS, if it is set
+    return Console(width=columns, force_terminal=False, highlight=False)
+
+
+def say(text: str) -> None:
+    """A sentence about the work, on stderr."""
+    print(text, file=sys.stderr)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Report | None]:
+    """A bar with the remaining time, as a function (what, done, total); None off a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description:<18}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("reading", total=1)
+        yield lambda what, done, total: bar.update(
+            task, description=what, completed=done, total=total
+        )

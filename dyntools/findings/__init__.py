@@ -1,0 +1,40 @@
+"""Findings: rules that read a report and say what to do. Reports in, sentences out; never torch.
+
+`find` applies every rule of `RULES`. A rule whose inputs are not in the report says nothing, and an
+empty answer means that no rule fired, not that the run is well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dyntools.findings.divergence import rule as divergence
+from dyntools.findings.finding import Finding, Severity
+from dyntools.findings.layer_stuck import rule as layer_stuck
+from dyntools.findings.loss_spikes import rule as loss_spikes
+from dyntools.findings.norm_growth import rule as norm_growth
+from dyntools.findings.overfitting import rule as overfitting
+from dyntools.findings.plateau import rule as plateau
+from dyntools.findings.rank_collapse import rule as rank_collapse
+from dyntools.findings.unfinished import rule as unfinished
+from dyntools.report import Report
+
+RULES: tuple[Callable[[Report], tuple[Finding, ...]], ...] = (
+    divergence,
+    overfitting,
+    loss_spikes,
+    unfinished,
+    plateau,
+    layer_stuck,
+    rank_collapse,
+    norm_growth,
+)
+
+__all__ = ["RULES", "Finding", "Severity", "find"]
+
+
+def find(report: Report) -> tuple[Finding, ...]:
+    """All findings, the most severe first, in the order of `RULES` among equals."""
+    found = [finding for rule in RULES for finding in rule(report)]
+    order = list(Severity)
+    return tuple(sorted(found, key=lambda finding: order.index(finding.severity)))

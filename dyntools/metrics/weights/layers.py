@@ -1,0 +1,132 @@
+"""What the metrics of the weights share: from one number a layer to a Measurement.
+
+A layer without a number keeps its place in the axis, as NaN with a status and a sentence; what is no
+layer for this metric (a bias has no spectrum) is only named among what was left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dyntools.measurement import Measurement, Status, per_layer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dyntools.linalg.spectrum import Spectrum
+    from dyntools.matrix import Matrix
+    from dyntools.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer: its number with error and companions, or why it has none."""
+
+    value: float = math.nan
+    error: float = math.nan
+    beside: Mapping[str, float] = field(default_factory=dict)
+    status: Status = Status.ok
+    reason: str = ""
+    method: str = ""
+
+
+def failed(reason: str, beside: Mapping[str, float] | None = None) -> Row:
+    """The numbers do not allow it."""
+    return Row(status=Status.failed, reason=reason, beside=beside or {})
+
+
+def missing(reason: str) -> Row:
+    """An input is not there at this step."""
+    return Row(status=Status.skipped, reason=reason)
+
+
+def collect(
+    rows: Mapping[str, Row],
+    *,
+    beside: Iterable[str] = (),
+    error: bool = False,
+    left_out: Mapping[str, str] | None = None,
+    method: str = "",
+) -> Measurement:
+    """Rows by layer name; the companions named in `beside` are always there, NaN where unknown."""
+    reasons = {name: row.reason for name, row in rows.items() if row.reason}
+    methods = dict.fromkeys(row.method for row in rows.values() if row.method)
+    return per_layer(
+        {name: row.value for name, row in rows.items()},
+        error={name: row.error for name, row in rows.items()} if error else None,
+        beside={
+            key: {name: row.beside.get(key, math.nan) for name, row in rows.items()}
+            for key in beside
+        },
+        status={name: row.status for name, row in rows.items()},
+        skipped={**(left_out or {}), **reasons},
+        method=method or "; ".join(methods),
+    )
+
+
+def unusable(spectrum: Spectrum) -> str:
+    """Why nothing can be said from a spectrum; empty where something can."""
+    if math.isnan(spectrum.values[0]):
+        return "the matrix holds NaN or inf"
+    return "the matrix is zero" if spectrum.values[0] == 0.0 else ""
+
+
+def at_start(snapshot: Snapshot, matrix: Matrix) -> Spectrum | None:
+    """The spectrum of the same matrix at initialisation, where that is known and usable."""
+    initial = snapshot.initial
+    if initial is None or not initial.has(matrix):
+        return None
+    spectrum = initial.spectrum(matrix)
+    return None if unusable(spectrum) else spectrum
+
+
+def by_spectrum(
+    snapshot: Snapshot,
+    number: Callable[[Spectrum], tuple[float, float]],
+    null: Callable[[int, int], float],
+) -> Measurement:
+    """A kind of rank, `number(spectrum)` → (value, error), beside its null and its initial value."""
+
+    def row(matrix: Matrix) -> Row:
+        spectrum = snapshot.spectrum(matrix)
+        if reason := unusable(spectrum):
+            return failed(reason)
+        value, error = number(spectrum)
+        start = at_start(snapshot, matrix)
+        beside = {
+            "relative": value / len(spectrum.values),
+            "null": null(*matrix.shape),
+            "initial": number(start)[0] if start is not None else math.nan,
+        }
+        return Row(value, error, beside, method=spectrum.method)
+
+    rows = {matrix.name: row(matrix) for matrix in snapshot.matrices()}
+    keys = ("relative", "null", "initial")
+    return collect(rows, beside=keys, error=True, left_out=snapshot.not_matrices())
+
+
+def unlike(snapshot: Snapshot, other: Snapshot, parameter: str) -> str:
+    """Why a parameter cannot be compared with the one of another step; empty where it can."""
+    now, then = snapshot.params.shapes[parameter], other.params.shapes.get(parameter)
+    if then is None:
+        return f"there is no such parameter at step {other.step}"
+    return f"its shape was {then} at step {other.step}" if then != now else ""
+
+
+def left_out_below(snapshot: Snapshot, dimensions: int, why: str) -> dict[str, str]:
+    """The parameters with fewer dimensions than a metric is about."""
+    shapes = snapshot.params.shapes
+    return {name: f"{len(s)}-d: {why}" for name, s in shapes.items() if len(s) < dimensions}
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether a tensor holds neither NaN nor inf; without a copy."""
+    if tensor.numel() == 0:
+        return True
+    low, high = tensor.aminmax()
+    return bool(np.isfinite(float(low)) and np.isfinite(float(high)))

@@ -1,0 +1,150 @@
+"""Plan: which metrics will be measured, with which settings, and what stands in the way of others.
+
+A request is a preset or a list like `effective_rank` and `spectral_norm:route=lanczos`. An input
+that a metric needs and no checkpoint has is found here, before anything is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dyntools.errors import UsageError, nearest
+from dyntools.metrics import METRICS, PRESETS, find
+from dyntools.metrics.metric import Metric, Setting
+
+if TYPE_CHECKING:
+    from dyntools.run import Run
+    from dyntools.snapshot import Snapshot
+
+# What to say of an input that is not there, by field of Snapshot.
+MISSING = {
+    "params": "there is no checkpoint: give a directory that holds some",
+    "initial": "the initial weights are not known: give them with --initial CHECKPOINT",
+    "previous": "it compares with the checkpoint before, and there is none",
+    "log": "there is no training log: give one with --logs PATH",
+    "optimizer": "the checkpoint holds no optimizer state",
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One metric with its settings."""
+
+    metric: Metric
+    settings: Mapping[str, Setting]
+
+    @property
+    def name(self) -> str:
+        return self.metric.name
+
+    def entry(self, step_unit: str) -> dict[str, object]:
+        """What the journal and the report say of this metric beside its numbers."""
+        metric = self.metric
+        return {
+            "metric": metric.name,
+            "group": metric.group,
+            "version": metric.version,
+            "unit": metric.unit,
+            "what": metric.what,
+            "paper": metric.paper,
+            "settings": dict(self.settings),
+            "dims": list(metric.dims),
+            "step_unit": step_unit,
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The tasks that can be measured, and the metrics that cannot, each with its reason."""
+
+    tasks: tuple[Task, ...]
+    left_out: Mapping[str, str]
+
+    @property
+    def of_weights(self) -> tuple[Task, ...]:
+        return tuple(task for task in self.tasks if set(task.metric.needs) != {"log"})
+
+    @property
+    def of_log(self) -> tuple[Task, ...]:
+        return tuple(task for task in self.tasks if set(task.metric.needs) == {"log"})
+
+
+def parse(request: str) -> Task:
+    """`name` or `name:key=value,key=value` as a task. Raises UsageError."""
+    name, _, rest = request.partition(":")
+    metric = find(name.strip())
+    given = {}
+    for item in filter(None, rest.split(",")):
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise UsageError(
+                f"A setting is written key=value, not {item!r}.",
+                remedy=f"--metric {name}:" + ",".join(f"{k}={v}" for k, v in _example(metric)),
+            )
+        given[key.strip()] = value.strip()
+    return Task(metric, metric.settings(given))
+
+
+def _example(metric: Metric) -> Iterable[tuple[str, Setting]]:
+    return list(metric.defaults.items())[:2] or [("key", "value")]
+
+
+def make_plan(run: Run, requests: Sequence[str] = (), preset: str | None = None) -> Plan:
+    """The tasks for a run: what was asked for by name, or else a preset (default: full).
+
+    Raises UsageError when a metric asked for by name lacks its input everywhere, or when nothing
+    at all can be measured.
+    """
+    named = [parse(request) for request in requests]
+    wanted = {task.name: task for task in _of_preset(preset, bool(named))}
+    wanted |= {task.name: task for task in named}
+    left_out = {name: why for name, task in wanted.items() if (why := _lacking(task, run))}
+    refused = [task.name for task in named if task.name in left_out]
+    if refused:
+        raise UsageError(
+            f"{refused[0]} cannot be measured on this run: {left_out[refused[0]]}.", where=run.path
+        )
+    order = [metric.name for metric in METRICS]
+    tasks = [task for name, task in wanted.items() if name not in left_out]
+    if not tasks:
+        raise UsageError(
+            "Nothing can be measured here.",
+            where=run.path,
+            found="; ".join(f"{name}: {why}" for name, why in list(left_out.items())[:3]),
+        )
+    return Plan(tuple(sorted(tasks, key=lambda task: order.index(task.name))), left_out)
+
+
+def _of_preset(preset: str | None, named: bool) -> list[Task]:
+    if preset is None:
+        if named:
+            return []
+        preset = "full"
+    if preset not in PRESETS:
+        raise UsageError(f"There is no preset {preset!r}.", remedy=nearest(preset, PRESETS))
+    return [parse(request) for request in PRESETS[preset]]
+
+
+def _lacking(task: Task, run: Run) -> str:
+    """Why no step of the run can serve this metric, "" when one can."""
+    has = {
+        "params": bool(run.checkpoints),
+        "initial": run.initial is not None,
+        "previous": len(run.checkpoints) > 1,
+        "log": run.log is not None,
+        "optimizer": any(checkpoint.has_optimizer for checkpoint in run.checkpoints),
+    }
+    return next((MISSING[need] for need in task.metric.needs if not has[need]), "")
+
+
+def lacking(metric: Metric, snapshot: Snapshot) -> str:
+    """Why this one snapshot cannot serve the metric, "" when it can."""
+    has = {
+        "params": len(snapshot.params) > 0,
+        "initial": snapshot.initial is not None,
+        "previous": snapshot.previous is not None,
+        "log": snapshot.log is not None,
+    }
+    return next((MISSING[need] for need in metric.needs if not has.get(need, False)), "")

@@ -1,0 +1,70 @@
+"""Provenance: what a reader needs to trust a number a year later, as plain values.
+
+Versions, the command, the device, times, and the identity of the analysis: a hash over the
+checkpoints, the log and the metrics with their settings. Two analyses of one identity give the same
+numbers, so a journal may be resumed, or shards merged, only when their identities agree. No user or
+host name is recorded: reports are made to be passed on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from dyntools.plan import Plan
+
+if TYPE_CHECKING:
+    import torch
+
+    from dyntools.run import Run
+
+LIBRARIES = ("dyntools", "torch", "numpy", "scipy", "h5py")
+
+
+def attributes(
+    run: Run, plan: Plan, device: torch.device, steps: Sequence[int], shard: str, command: str
+) -> dict[str, object]:
+    """The attributes of a report that is about to be made."""
+    return {
+        "run": run.name,
+        "path": run.path,
+        "command": command,
+        "step_unit": run.step_unit,
+        "steps": list(steps),
+        "shard": shard,
+        "device": str(device),
+        "identity": identity(run, plan, device, steps),
+        "left_out_metrics": dict(plan.left_out),
+        "left_out_tensors": dict(run.left_out),
+        "started": now(),
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        **{f"{library}_version": version(library) for library in LIBRARIES},
+    }
+
+
+def identity(run: Run, plan: Plan, device: torch.device, steps: Sequence[int]) -> str:
+    """A hash of all that the numbers depend on."""
+    log = run.log
+    content = {
+        "checkpoints": [(row.step, row.fingerprint) for row in run.rows if row.status == "ok"],
+        "initial": run.initial.path.name if run.initial else "",
+        "log": [] if log is None else [(n, len(c.steps)) for n, c in log.curves.items()],
+        "roles": {} if log is None else {role.value: name for role, name in log.roles.items()},
+        "steps": list(steps),
+        "metrics": [task.entry("") for task in plan.tasks],
+        "device": device.type,
+        "versions": [version(library) for library in LIBRARIES],
+    }
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def now() -> str:
+    """The time of day in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

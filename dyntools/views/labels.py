@@ -1,0 +1,76 @@
+"""Labels: names written at the ends of lines, moved apart where they would overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from dyntools.views.style import SMALL
+
+SPACING = 1.25  # lines of text, from one label to the next
+
+
+def label_ends(
+    axes: Axes, ends: Sequence[float], texts: Sequence[str], colours: Sequence[object], x: float
+) -> None:
+    """Write each text beside the end (x, y) of its line, to the right of the axes.
+
+    Call when the limits of the axes are final; a thin line leads to a label that had to move.
+    """
+    if not texts:
+        return
+    axes.get_xlim(), axes.get_ylim()  # settles limits that autoscaling has left open
+    transform = axes.transData
+    pixels = np.array([transform.transform((x, y))[1] for y in ends])
+    per_point = axes.get_figure(root=True).dpi / 72  # type: ignore[union-attr]
+    low, high = axes.transAxes.transform((0, 0))[1], axes.transAxes.transform((0, 1))[1]
+    places = apart(pixels, SPACING * SMALL * per_point, low, high)
+    right = axes.transAxes.transform((1, 0))[0]
+    from_end = (right - transform.transform((x, 0))[0]) / per_point + 4
+    for text, y, pixel, place, colour in zip(texts, ends, pixels, places, colours, strict=True):
+        moved = (place - pixel) / per_point
+        axes.annotate(
+            text,
+            (x, y),
+            xytext=(from_end + 10, moved),
+            textcoords="offset points",
+            size=SMALL,
+            color=colour,
+            va="center",
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.5,
+                "alpha": 0.6,
+                "shrinkA": 1,
+                "shrinkB": 1,
+            },
+        )
+
+
+def apart(
+    wanted: NDArray[np.float64], distance: float, low: float, high: float
+) -> NDArray[np.float64]:
+    """Places (n,) in the order of `wanted`, at least `distance` apart, as near to it as can be.
+
+    They stay within low … high if they fit there. Clusters are spread evenly about their mean, which
+    is the least-squares answer (pool adjacent violators; Ayer et al. 1955).
+    """
+    order = np.argsort(wanted, kind="stable")
+    slots = np.arange(len(wanted)) * distance
+    blocks: list[list[float]] = []  # [sum, count] of wanted - slot, which must not decrease
+    for value in np.clip(wanted[order], low, high) - slots:
+        blocks.append([float(value), 1.0])
+        while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] > blocks[-1][0] / blocks[-1][1]:
+            total, count = blocks.pop()
+            blocks[-1][0] += total
+            blocks[-1][1] += count
+    level = np.concatenate([np.full(int(count), total / count) for total, count in blocks])
+    level = np.clip(level, low, max(high - slots[-1], low))
+    places = np.empty_like(wanted)
+    places[order] = level + slots
+    return places

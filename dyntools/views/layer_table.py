@@ -1,0 +1,163 @@
+"""Layer table: the metrics of weights that decide most, one row a layer.
+
+How far each layer turned from its start and when, how much it grew, how much of its rank is left
+against a random matrix, the exponent of its tail. Of many layers those are shown that stand out from
+the others in any column, in the order of the model.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from dyntools.measurement import Status
+from dyntools.report import Series
+from dyntools.views.cells import FAILED, PICKED, QUIET, spark_cell
+from dyntools.views.columns import Column, grid
+from dyntools.views.numbers import number
+from dyntools.views.selection import entries, measured_rows
+
+MOST = 12  # layers; chosen: layers, log and findings together fit one screen
+# Modified z-score above which a layer is marked: Iglewicz & Hoaglin 1993, How to Detect and Handle
+# Outliers. Of fewer layers than FEWEST none is marked: a median of so few is no norm (chosen).
+OUTLYING, FEWEST = 3.5, 8
+STANDS_OUT = "*"
+COURSE = "layer_rotation"
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A column. part: "" shows the value, "/null" the value over its null, else that companion."""
+
+    metric: str
+    part: str
+    header: str
+
+
+# The most decisive first; as many as fit are shown.
+PICKS = (
+    Pick("layer_rotation", "", "rotation"),
+    Pick("spectral_norm", "ratio_to_initial", "spectral\n× start"),
+    Pick("weight_norm", "ratio_to_initial", "norm\n× start"),
+    Pick("effective_rank", "/null", "eff.rank\n× random"),
+    Pick("spectral_alpha", "", "alpha"),
+    Pick("stable_rank", "/null", "st.rank\n× random"),
+    Pick("condition_number", "", "condition\nnumber"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Picked:
+    """A column before it is cut to the layers shown; (n,) each."""
+
+    values: NDArray[np.float64]
+    errors: NDArray[np.float64]
+    failed: NDArray[np.bool_]
+    distance: NDArray[np.float64]
+
+
+def layer_table(series: Mapping[str, Series], width: int) -> RenderableType:
+    """The table of the picked metrics among `series`, all of dims ("layer",) and not empty."""
+    picks = [pick for pick in PICKS if pick.metric in series]
+    names = _layers_of_most({pick.metric: series[pick.metric] for pick in picks})
+    picked = {pick: _pick(series[pick.metric], pick.part, names) for pick in picks}
+    kept = _standing_out(list(picked.values()), len(names))
+    columns = []
+    for pick, column in picked.items():
+        columns.append(Column(pick.header, tuple(_cell(column, int(i)) for i in kept)))
+        if pick.metric == COURSE and len(measured_rows(series[COURSE])) > 1:
+            columns.append(_course(series[COURSE], [names[i] for i in kept], width))
+    found = grid("layer", [names[i] for i in kept], columns, width)
+    return Group(
+        _title(series[picks[0].metric], len(kept), len(names)),
+        found.table,
+        *(Text(line, QUIET) for line in _notes(picked, kept, len(names), found.note)),
+    )
+
+
+def _layers_of_most(series: Mapping[str, Series]) -> tuple[str, ...]:
+    """The layers that at least half of the metrics have: matrices, not every bias that has a norm."""
+    counts = Counter(name for one in series.values() for name in entries(one))
+    return tuple(name for name, count in counts.items() if 2 * count >= len(series))
+
+
+def _pick(series: Series, part: str, names: tuple[str, ...]) -> _Picked:
+    """The numbers of a column at its last row; NaN for a layer that the metric does not have."""
+    row = measured_rows(series)[-1]
+    unknown = np.full(series.values.shape[1:], np.nan)
+    values, errors = series.values[row], unknown
+    if part == "/null":
+        null = series.beside["null"][row] if "null" in series.beside else unknown
+        values = np.divide(values, null, out=unknown.copy(), where=null > 0)
+    elif part:
+        values = series.beside[part][row] if part in series.beside else unknown
+    elif series.error is not None:
+        errors = series.error[row]
+    place = {name: i for i, name in enumerate(entries(series))}
+    at = np.array([place.get(name, -1) for name in names], dtype=np.intp)
+    values = np.where(at < 0, np.nan, values[at])
+    failed = (at >= 0) & (series.status[row][at] == Status.failed)
+    return _Picked(values, errors[at], failed, _modified_z(values))
+
+
+def _modified_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """|x - median| / (1.4826 MAD), (n,); 0 where nothing varies or nothing is known."""
+    known = values[np.isfinite(values)]
+    if len(known) < FEWEST:
+        return np.zeros_like(values)
+    distance = np.abs(values - np.median(known))
+    scale = 1.4826 * np.median(np.abs(known - np.median(known))) or np.std(known) or np.inf
+    return np.nan_to_num(distance / scale, nan=0.0, posinf=np.inf)
+
+
+def _standing_out(columns: list[_Picked], count: int) -> NDArray[np.intp]:
+    """The layers shown, in their own order: failures, then those farthest from the median."""
+    if count <= MOST:
+        return np.arange(count)
+    extent = np.max([np.where(c.failed, np.inf, c.distance) for c in columns], axis=0)
+    return np.sort(np.argsort(-extent, kind="stable")[:MOST])
+
+
+def _cell(column: _Picked, i: int) -> Text:
+    value = float(column.values[i])
+    if column.failed[i] and not np.isfinite(value):
+        return Text("failed", FAILED)
+    text = number(value, float(column.errors[i]))
+    if column.distance[i] > OUTLYING:
+        return Text(STANDS_OUT + text, PICKED)
+    return Text(text, QUIET if np.isnan(value) else "")
+
+
+def _course(series: Series, names: list[str], width: int) -> Column:
+    place = {name: i for i, name in enumerate(entries(series))}
+    values = series.values[measured_rows(series)]
+    cells = tuple(spark_cell(values[:, place[n]], width) if n in place else "" for n in names)
+    return Column("along\nsteps", cells, right=False)
+
+
+def _title(series: Series, shown: int, all_layers: int) -> Text:
+    step = f"{series.step_unit} {series.steps[measured_rows(series)[-1]]}"
+    which = f"{all_layers} layers"
+    if shown < all_layers:
+        which = f"the {shown} of {all_layers} layers that stand out most"
+    return Text.assemble(("Weights", "bold"), f" at {step}: {which}")
+
+
+def _notes(
+    picked: Mapping[Pick, _Picked], kept: NDArray[np.intp], count: int, names_note: str
+) -> list[str]:
+    notes = []
+    if any((column.distance[kept] > OUTLYING).any() for column in picked.values()):
+        notes.append(f"{STANDS_OUT} stands out from the other layers")
+    if names_note:
+        notes.append(names_note)
+    lines = [" · ".join(notes)] if notes else []
+    if count > len(kept):
+        lines.append(f"… and {count - len(kept)} more (dyntools show REPORT --metric NAME)")
+    return lines

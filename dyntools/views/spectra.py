@@ -1,0 +1,128 @@
+"""Spectra: a metric with an axis of numbers behind the layers, such as quantiles of singular values;
+one small panel a layer, its first step against its last."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from numpy.typing import NDArray
+
+from dyntools.report import Series
+from dyntools.views.names import shorten
+from dyntools.views.numbers import number
+from dyntools.views.selection import entries, measured_rows
+from dyntools.views.style import (
+    GREY,
+    MARGIN,
+    SEQUENTIAL,
+    SMALL,
+    heading,
+    panel,
+    quiet_grid,
+)
+from matplotlib import colormaps  # noqa: I001
+
+MOST, ACROSS = 9, 3  # panels, panels in a row
+WIDTH, HEIGHT, GAP, ABOVE = 2.25, 1.55, 0.55, 0.42  # inches
+DECADES = 2.0
+NAME_LETTERS = 32
+STEPS_DRAWN = 12
+
+
+def spectra(series: Series, subtitle: str) -> Figure:
+    """A figure of a series with the dims ("layer", numbers)."""
+    rows = measured_rows(series)
+    chosen = _most_changed(series, int(rows[0]), int(rows[-1]))
+    down = math.ceil(len(chosen) / ACROSS)
+    across = min(len(chosen), ACROSS)
+    left = MARGIN + 0.5
+    figure = Figure(
+        figsize=(
+            left + max(across * (WIDTH + GAP), 4.5) + 0.2,
+            down * (HEIGHT + ABOVE) + 1.55,
+        )
+    )
+    names = shorten([entries(series)[i] for i in chosen], NAME_LETTERS).names
+    floor, ceiling, wide = _limits(series, rows, chosen)
+    for place, (layer, name) in enumerate(zip(chosen, names, strict=True)):
+        column, row = place % ACROSS, place // ACROSS
+        bottom = 0.65 + (down - 1 - row) * (HEIGHT + ABOVE)
+        axes = panel(figure, left + column * (WIDTH + GAP), bottom, WIDTH, HEIGHT)
+        _draw(axes, series, rows, int(layer))
+        _scale(axes, floor, ceiling, wide)
+        axes.set_title(name, size=SMALL + 0.5, loc="left", pad=4)
+        axes.tick_params(labelleft=column == 0)
+        if column == 0:
+            axes.set_ylabel(series.unit or series.metric.replace("_", " "), size=SMALL)
+        if place + ACROSS >= len(chosen):
+            axes.set_xlabel(series.dims[-1], size=SMALL)
+    first, last = series.steps[rows[0]], series.steps[rows[-1]]
+    which = f"the {len(chosen)} layers of {len(entries(series))} that changed most"
+    span = f"{series.step_unit} {first} (dark) to {last} (light)" if len(rows) > 1 else ""
+    parts = (span, which if len(chosen) < len(entries(series)) else "", subtitle)
+    heading(
+        figure,
+        f"{series.metric}: {series.what}",
+        " · ".join(part for part in parts if part),
+        left=MARGIN,
+        top=0.2,
+    )
+    return figure
+
+
+def _most_changed(series: Series, first: int, last: int) -> NDArray[np.intp]:
+    """At most MOST layers, in their own order."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        change = np.nansum((series.values[last] - series.values[first]) ** 2, axis=-1)
+    return np.sort(np.argsort(-change, kind="stable")[:MOST])
+
+
+def _draw(axes: Axes, series: Series, rows: NDArray[np.intp], layer: int) -> None:
+    x = np.array(series.coords[series.dims[-1]], dtype=np.float64)
+    drawn = rows[np.unique(np.linspace(0, len(rows) - 1, STEPS_DRAWN).round().astype(int))]
+    colours = colormaps[SEQUENTIAL](np.linspace(0.0, 0.82, len(drawn)))
+    for place, (row, colour) in enumerate(zip(drawn, colours, strict=True)):
+        end = place in (0, len(drawn) - 1)
+        axes.plot(
+            x,
+            series.values[row, layer],
+            color=colour,
+            linewidth=1.8 if end else 0.7,
+            alpha=1.0 if end else 0.55,
+        )
+
+
+def _limits(
+    series: Series, rows: NDArray[np.intp], chosen: NDArray[np.intp]
+) -> tuple[float, float, bool]:
+    """The smallest and largest value, and whether an axis of decades suits them."""
+    values = series.values[np.ix_(rows, chosen)]
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return 0.0, 1.0, False
+    positive = known[known > 0]
+    wide = len(positive) > 0.9 * len(known) and positive.max() > positive.min() * 10**DECADES
+    floor = max(float(positive.min()), float(positive.max()) * 1e-6) if wide else known.min()
+    return float(floor), float(known.max()), bool(wide)
+
+
+def _scale(axes: Axes, floor: float, ceiling: float, wide: bool) -> None:
+    """One scale for all panels: they are there to be compared."""
+    if wide:
+        axes.set_yscale("log", nonpositive="mask")
+        axes.set_ylim(floor / 1.3, ceiling * 1.3)
+        axes.yaxis.set_major_locator(LogLocator(numticks=5))
+        axes.yaxis.set_minor_locator(NullLocator())
+    else:
+        room = 0.05 * (ceiling - floor) or 1.0
+        axes.set_ylim(floor - room, ceiling + room)
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_formatter(TICKS)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.tick_params(colors=GREY)
+    quiet_grid(axes)

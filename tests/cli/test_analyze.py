@@ -1,0 +1,164 @@
+"""The main job, as a person runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from dyntools import hdf5
+from tests.conftest import Outcome
+from tests.processes import FIXTURES, ROOT
+
+Command = Callable[..., Outcome]
+MLP = FIXTURES / "runs/digits-mlp"
+
+
+def test_without_options_it_measures_writes_and_says_what_to_do(dyntools: Command) -> None:
+    outcome = dyntools("analyze", MLP)
+    assert outcome.code == 0, outcome.err
+    report = hdf5.read(Path("digits-mlp.h5"))
+    assert {"layer_rotation", "effective_rank", "generalization_gap"} <= set(report.series)
+    assert "layer_rotation" in outcome.out or "rotation" in outcome.out
+    assert "overfit" in outcome.out
+    assert "dyntools show digits-mlp.h5" in outcome.out
+    assert all(len(line) <= 100 for line in outcome.out.splitlines())
+
+
+def test_a_second_time_it_refuses_and_forced_it_does_not(
+    dyntools: Command, small_run: Path
+) -> None:
+    assert dyntools("analyze", small_run).code == 0
+    again = dyntools("analyze", small_run)
+    assert again.code == 2
+    assert "--force" in again.err
+    assert dyntools("analyze", small_run, "--force").code == 0
+
+
+def test_only_the_metrics_and_steps_asked_for(dyntools: Command, small_run: Path) -> None:
+    options = ["--metric", "effective_rank", "--metric", "weight_norm", "--steps", "0,20"]
+    assert dyntools("analyze", small_run, "-o", "r.h5", *options).code == 0
+    report = hdf5.read(Path("r.h5"))
+    assert set(report.series) == {"effective_rank", "weight_norm"}
+    assert report["weight_norm"].steps.tolist() == [0, 20]
+
+
+@pytest.mark.parametrize(
+    ("option", "steps"),
+    [(["--last"], [40]), (["--every", "2"], [0, 20, 40]), (["--every", "3"], [0, 40])],
+)
+def test_some_checkpoints(
+    option: list[str], steps: list[int], dyntools: Command, small_run: Path
+) -> None:
+    dyntools("analyze", small_run, "-o", "r.h5", "--metric", "weight_norm", *option)
+    assert hdf5.read(Path("r.h5"))["weight_norm"].steps.tolist() == steps
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--steps", "7"], "no checkpoint at step 7"),
+        (["--steps", "a,b"], "whole numbers"),
+        (["--steps", "0", "--last"], "exclude one another"),
+        (["--metric", "layer_rotaton"], "layer_rotation"),
+        (["--metric", "layer_rotation:k=3"], "no setting"),
+        (["--preset", "some"], "no preset"),
+        (["--device", "cuda:77"], "no device"),
+        (["--shard", "3/2"], "1 <= i <= n"),
+        (["--role", "train_loss"], "ROLE=NAME"),
+        (["--role", "train_los=train/loss"], "train_loss"),
+        (["--initial", "nowhere.pt"], "nowhere.pt"),
+        (["-o", "/proc/none/r.h5"], "cannot be written"),
+    ],
+)
+def test_each_mistake_is_a_sentence_and_nothing_is_left_behind(
+    arguments: list[str], sentence: str, dyntools: Command, small_run: Path, tmp_path: Path
+) -> None:
+    outcome = dyntools("analyze", small_run, *arguments)
+    assert outcome.code == 2
+    assert sentence in outcome.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small-run"]
+
+
+def test_shards_then_merge(dyntools: Command, small_run: Path) -> None:
+    for i in (1, 2):
+        assert dyntools("analyze", small_run, "--shard", f"{i}/2").code == 0
+    outcome = dyntools(
+        "merge", "small-run.part-1-of-2.h5", "small-run.part-2-of-2.h5", "-o", "m.h5"
+    )
+    assert outcome.code == 0, outcome.err
+    assert hdf5.read(Path("m.h5"))["weight_norm"].steps.tolist() == [0, 10, 20, 40]
+
+
+def test_a_log_alone_is_analysed(dyntools: Command, small_run: Path) -> None:
+    outcome = dyntools("analyze", small_run / "log.jsonl")
+    assert outcome.code == 0, outcome.err
+    assert "left out: layer_rotation" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "run",
+    sorted(p.name for p in (FIXTURES / "runs").iterdir()),
+)
+def test_every_layout_is_analysed_from_the_command_line(run: str, dyntools: Command) -> None:
+    outcome = dyntools("analyze", FIXTURES / "runs" / run, "-o", "r.h5", "--preset", "quick")
+    assert outcome.code == 0, outcome.err
+    report = hdf5.read(Path("r.h5"))
+    assert report["weight_norm"].ok.any()
+
+
+def test_damaged_checkpoints_are_rows_and_the_rest_is_analysed(dyntools: Command) -> None:
+    outcome = dyntools("analyze", FIXTURES / "damaged", "-o", "r.h5")
+    assert outcome.code == 0, outcome.err
+    report = hdf5.read(Path("r.h5"))
+    assert report["weight_norm"].ok.any()
+    damaged = [row for row in report.checkpoints if row.status == "damaged"]
+    assert len(damaged) >= 5
+    assert all(row.reason for row in damaged)
+    assert "damaged" in outcome.out
+
+
+def test_interrupted_it_says_how_to_go_on(small_run: Path, tmp_path: Path) -> None:
+    """A real Ctrl-C: exit 130, the journal stays, --resume finishes."""
+    for step in range(41, 700):
+        torch.save(
+            {"model": {"0.weight": torch.randn(96, 96)}, "step": step},
+            small_run / f"step-{step:05d}.pt",
+        )
+    for step in (0, 10, 20, 40):
+        (small_run / f"step-{step:05d}.pt").unlink()
+    command = [sys.executable, "-m", "dyntools", "analyze", str(small_run), "-o", "r.h5"]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    while not (tmp_path / "r.h5.journal").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(2)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "--resume" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "r.h5").exists()
+    resumed = subprocess.run(
+        [*command, "--resume"], cwd=tmp_path, env=environment, capture_output=True, check=False
+    )
+    assert resumed.returncode == 0
+    assert len(hdf5.read(tmp_path / "r.h5")["weight_norm"].steps) == 659
+
+
+def test_what_is_seen_is_what_is_stored(dyntools: Command, small_run: Path) -> None:
+    dyntools("analyze", small_run, "-o", "r.h5")
+    shown = json.loads(dyntools("show", "r.h5", "--json").out)
+    series = shown["series"]["layer_rotation"]
+    stored = hdf5.read(Path("r.h5"))["layer_rotation"]
+    assert series["coords"]["layer"] == ["0.weight", "2.weight"]
+    assert series["steps"] == [0, 10, 20, 40]
+    assert series["values"] == stored.values.tolist()

@@ -1,0 +1,216 @@
+"""From a run to a sealed report: resumed, sharded or undisturbed, it is the same report."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dyntools import analyze, hdf5, make_plan, measure, open_run, snapshots
+from dyntools.analysis import device_of, journal_path, log_points
+from dyntools.assembly import merge
+from dyntools.checkpoint import Checkpoint
+from dyntools.errors import CheckpointError, ReportError, UsageError
+from dyntools.measurement import Status
+from dyntools.report import Report
+from dyntools.snapshot import Snapshot
+from tests.processes import FIXTURES, ROOT
+from tests.reports import assert_same
+
+RUN = FIXTURES / "runs/digits-mlp"
+TIMES = ("started", "finished", "command", "seconds", "shard", "device")
+CPU = torch.device("cpu")
+
+
+def analyzed(path: Path, output: Path, **options: object) -> Report:
+    run = open_run(path)
+    return analyze(run, make_plan(run), output, device=CPU, **options)
+
+
+def test_the_report_holds_what_measure_says(small_run: Path, tmp_path: Path) -> None:
+    report = analyzed(small_run, tmp_path / "r.h5")
+    run = open_run(small_run)
+    for snapshot in snapshots(run):
+        for task in make_plan(run).of_weights:
+            found = measure(snapshot, task.metric)
+            series = report[task.name]
+            labels = [series.coords["layer"].index(x) for x in found.coords["layer"]]
+            row = series.values[series.index(snapshot.step)][labels]
+            assert row.tobytes() == found.values.tobytes(), task.name
+    assert not journal_path(tmp_path / "r.h5").exists()
+
+
+def test_log_metrics_are_measured_at_the_validations_and_at_the_end(
+    small_run: Path, tmp_path: Path
+) -> None:
+    series = analyzed(small_run, tmp_path / "r.h5")["generalization_gap"]
+    assert series.steps.tolist() == list(range(0, 41, 4))
+    assert series.step_unit == "step"
+
+
+def test_at_most_as_many_log_points_as_a_plot_is_wide() -> None:
+    from dyntools.log import Curve, Log, Role
+
+    curve = Curve("val", np.arange(5000), np.zeros(5000), "step", None, "")
+    log = Log((), (), {"val": curve}, {Role.validation_loss: "val"}, ())
+    points = log_points(log)
+    assert len(points) == 200
+    assert points[0] == 0
+    assert points[-1] == 4999
+
+
+def test_shards_merge_into_the_undisturbed_report(tmp_path: Path) -> None:
+    whole = analyzed(RUN, tmp_path / "whole.h5")
+    parts = [analyzed(RUN, tmp_path / f"{i}.h5", shard=(i, 3)) for i in range(3)]
+    assert_same(merge(parts), whole, but=TIMES)
+
+
+def test_steps_selected_give_the_numbers_of_the_whole(tmp_path: Path) -> None:
+    whole = analyzed(RUN, tmp_path / "whole.h5")
+    steps = whole["layer_rotation"].steps.tolist()[2::3]
+    some = analyzed(RUN, tmp_path / "some.h5", steps=steps)
+    for name in ("layer_rotation", "relative_update", "effective_rank"):
+        rows = [whole[name].index(step) for step in steps]
+        assert some[name].values.tobytes() == whole[name].values[rows].tobytes()
+
+
+def test_an_interrupted_analysis_is_continued_and_gives_the_same_report(
+    small_run: Path, tmp_path: Path
+) -> None:
+    whole = analyzed(small_run, tmp_path / "whole.h5")
+    output = tmp_path / "r.h5"
+    for stop_after in range(1, 60, 7):
+        calls = 0
+
+        def interrupt(what: str, done: int, total: int, after: int = stop_after) -> None:
+            nonlocal calls
+            calls += 1
+            if calls > after:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            analyzed(small_run, output, progress=interrupt)
+        assert not output.exists()
+        with pytest.raises(ReportError, match="unfinished analysis"):
+            analyzed(small_run, output)
+        assert_same(analyzed(small_run, output, resume=True), whole, but=TIMES)
+        assert_same(analyzed(small_run, output, resume=True), whole, but=TIMES)  # all done already
+        output.unlink()
+
+
+def test_nothing_is_overwritten_without_force(small_run: Path, tmp_path: Path) -> None:
+    output = tmp_path / "r.h5"
+    analyzed(small_run, output)
+    before = output.read_bytes()
+    with pytest.raises(ReportError, match="report here already"):
+        analyzed(small_run, output)
+    assert output.read_bytes() == before
+    analyzed(small_run, output, force=True)
+
+
+def test_another_analysis_is_not_continued(small_run: Path, tmp_path: Path) -> None:
+    output = tmp_path / "r.h5"
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        analyzed(small_run, output, progress=interrupt)
+    weights = torch.load(small_run / "step-00040.pt", weights_only=True)
+    weights["model"]["0.weight"] += 1
+    torch.save(weights, small_run / "step-00040.pt")
+    with pytest.raises(ReportError, match="another one"):
+        analyzed(small_run, output, resume=True)
+    analyzed(small_run, output, force=True)
+
+
+def test_a_tensor_that_cannot_be_read_is_a_reason_and_the_rest_is_measured(
+    small_run: Path, tmp_path: Path
+) -> None:
+    run = open_run(small_run)
+
+    def torn() -> torch.Tensor:
+        raise CheckpointError("the file ended early")
+
+    broken: Checkpoint = run.checkpoints[2]
+    tensors = dict(broken.tensors)
+    object.__setattr__(tensors["0.weight"], "read", torn)
+    report = analyze(run, make_plan(run), tmp_path / "r.h5", device=CPU)
+    series = report["weight_norm"]
+    row = series.index(broken.step)
+    column = series.coords["layer"].index("0.weight")
+    assert series.status[row, column] == Status.absent
+    assert (np.delete(series.status[row], column) == Status.ok).all()
+    assert any("the file ended early" in o.reason for o in series.omissions)
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "tpu", "nonsense"])
+def test_a_device_that_is_not_there_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="no device"):
+        device_of(name)
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_resumes_to_the_same_report(tmp_path: Path) -> None:
+    """kill -9, twenty times; then once to the end."""
+    whole = analyzed(RUN, tmp_path / "whole.h5")
+    output = tmp_path / "r.h5"
+    command = [sys.executable, "-m", "dyntools", "analyze", str(RUN), "-o", str(output)]
+    command += ["--device", "cpu", "--resume"]
+    chance = random.Random(0)
+    killed_while_writing = 0
+    for _ in range(20):
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        _wait_for_journal(process, output)
+        time.sleep(chance.uniform(0, 0.25))
+        killed_while_writing += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if output.exists():
+            assert_same(hdf5.read(output), whole, but=(*TIMES, "path"))
+            output.unlink()
+    assert killed_while_writing >= 10
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert_same(hdf5.read(output), whole, but=(*TIMES, "path"))
+
+
+def _wait_for_journal(process: subprocess.Popen[bytes], output: Path) -> None:
+    """Until this process has begun to write; the interpreter's start is not worth killing."""
+    path = journal_path(output)
+    before = path.stat().st_size if path.exists() else 0
+    while process.poll() is None:
+        if path.exists() and path.stat().st_size != before:
+            return
+        time.sleep(0.005)
+
+
+def test_live_and_from_disk_the_bits_agree() -> None:
+    """The third door: a snapshot of tensors in memory says what the checkpoint says."""
+    from dyntools.snapshot import Tensors
+
+    run = open_run(RUN)
+    stored = list(snapshots(run))[-1]
+
+    def alive(one: Snapshot | None) -> Snapshot | None:
+        return None if one is None else Snapshot(one.step, Tensors.of(dict(one.params)))
+
+    live = Snapshot(
+        stored.step,
+        Tensors.of(dict(stored.params)),
+        initial=alive(stored.initial),
+        previous=alive(stored.previous),
+        log=stored.log,
+    )
+    for task in make_plan(run).tasks:
+        a, b = measure(stored, task.metric), measure(live, task.metric)
+        assert a.values.tobytes() == b.values.tobytes(), task.name
+        assert a.skipped == b.skipped
