@@ -12,13 +12,15 @@ Whoever is set aside keeps the reason.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from dyntools.checkpoint import Checkpoint
-from dyntools.errors import UsageError
+from dyntools.checkpoints.fingerprint import fingerprint
+from dyntools.errors import CheckpointError, UsageError
 
 Aside = list[tuple[Checkpoint, str]]
 SAME_MODEL = 0.5  # share of equal (name, shape) pairs; chosen: fine-tuned heads differ, models do
@@ -30,6 +32,7 @@ def in_order(found: Sequence[Checkpoint], root: Path) -> tuple[list[Checkpoint],
     aside: Aside = []
     found = _of_one_model(found, aside, root)
     found, unit = _of_one_unit(_with_steps(found, aside), aside)
+    _refuse_several_runs(found, root)
     by_step: dict[int, Checkpoint] = {}
     for checkpoint in sorted(found, key=_preference):
         step = step_of(checkpoint)
@@ -39,6 +42,34 @@ def in_order(found: Sequence[Checkpoint], root: Path) -> tuple[list[Checkpoint],
         else:
             by_step[step] = checkpoint
     return [by_step[step] for step in sorted(by_step)], aside, unit
+
+
+def _refuse_several_runs(found: Sequence[Checkpoint], root: Path) -> None:
+    """Raises UsageError when two folders hold series of one model that differ at a common step.
+
+    Seeds side by side would otherwise be woven into one run, and every change between neighbouring
+    checkpoints would be a change of seed.
+    """
+    folders: dict[Path, dict[int, Checkpoint]] = {}
+    for checkpoint in found:
+        folders.setdefault(checkpoint.path.parent, {})[step_of(checkpoint)] = checkpoint
+    series = [folder for folder, steps in folders.items() if len(steps) > 1]
+    for one, other in itertools.combinations(series, 2):
+        common = folders[one].keys() & folders[other].keys()
+        if any(_differ(folders[one][step], folders[other][step]) for step in common):
+            raise UsageError(
+                "There are several runs here.",
+                where=str(root),
+                found=f"{shown(one, root)} and {shown(other, root)} differ at the same steps",
+                remedy=f"give one of them: {one}",
+            )
+
+
+def _differ(one: Checkpoint, other: Checkpoint) -> bool:
+    try:
+        return fingerprint(one) != fingerprint(other)
+    except CheckpointError:
+        return False  # a file that vanished says nothing about runs
 
 
 def _preference(checkpoint: Checkpoint) -> tuple[bool, int, str]:

@@ -137,6 +137,17 @@ def test_two_models_in_one_place_are_not_one_run(tmp_path: Path) -> None:
         open_run(tmp_path)
 
 
+def test_two_seeds_side_by_side_are_not_one_run(tmp_path: Path) -> None:
+    """Woven together, each step between neighbours would be a change of seed."""
+    write_small_run(tmp_path / "seed-0", seed=0)
+    write_small_run(tmp_path / "seed-1", seed=1)
+    with pytest.raises(UsageError, match="several runs"):
+        open_run(tmp_path)
+    for path in (tmp_path / "seed-1").glob("*.pt"):
+        path.write_bytes((tmp_path / "seed-0" / path.name).read_bytes())
+    assert open_run(tmp_path).steps == (0, 10, 20, 40)  # copies are no second run
+
+
 def test_logs_and_roles_given_by_hand(small_run: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "metrics.jsonl"
     rows = [{"step": i, "strange": float(i), "loss": 1.0} for i in range(5)]

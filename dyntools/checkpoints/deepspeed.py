@@ -10,6 +10,7 @@ and buffers come from the model's file. Without ZeRO the model's file holds ever
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def open(path: Path, *, mmap: bool = True) -> Checkpoint:
     if isinstance(number, int):
         step = Step(number, "step", "`global_steps` in the file")
     if not zero.ranks:
-        return training_file(zero.models[0].path, NAME, mmap=mmap, step=step)
+        return replace(training_file(zero.models[0].path, NAME, mmap=mmap, step=step), path=path)
     tensors, notes = unwrapped(_tensors(zero, mmap=mmap))
     stored = bool(zero.parts)
 

@@ -26,7 +26,7 @@ class Step:
 
 NO_STEP = Step(None, "unknown", "no step in the file or its name")
 
-_STEP_KEYS = (
+STEP_KEYS = (
     "global_step",
     "global_steps",
     "iter_num",
@@ -51,7 +51,7 @@ _EXTENSIONS = re.compile(r"(\.(pt|pth|bin|ckpt|pkl|tar|safetensors|index|json))+
 
 def step_in(values: Mapping[object, object]) -> Step | None:
     """The step a training dictionary states, an epoch if it states no step."""
-    for key in _STEP_KEYS:
+    for key in STEP_KEYS:
         if (number := _whole(values.get(key))) is not None:
             return Step(number, "step", f"`{key}` in the file")
     if (number := _whole(values.get("epoch"))) is not None:

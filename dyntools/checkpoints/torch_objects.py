@@ -126,6 +126,11 @@ def _set(items: Iterable[object] = ()) -> set[object]:
     return set(members)
 
 
+def _bytes(*args: object) -> bytes | Stub:
+    """Protocols 0 to 2 write empty bytes as a call of `bytes`."""
+    return Stub("builtins.bytes", args) if args else b""
+
+
 def _encoded(text: object, encoding: object = "utf-8") -> bytes:
     if not isinstance(text, str) or encoding not in ("latin1", "utf-8"):
         raise TypeError("an unknown encoding")
@@ -162,6 +167,8 @@ TABLE: Table = {
     ("__builtin__", "set"): _set,
     ("builtins", "frozenset"): lambda items=(): frozenset(_set(items)),
     ("__builtin__", "frozenset"): lambda items=(): frozenset(_set(items)),
+    ("builtins", "bytes"): _bytes,
+    ("__builtin__", "bytes"): _bytes,
     ("_codecs", "encode"): _encoded,
     ("numpy.core.multiarray", "scalar"): _numpy_scalar,
     ("numpy._core.multiarray", "scalar"): _numpy_scalar,

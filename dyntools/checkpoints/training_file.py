@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 
 from dyntools.checkpoint import Checkpoint, Entry, OptimizerState
-from dyntools.checkpoints.inert import Stub, walk
+from dyntools.checkpoints.inert import Stub, TensorRef, walk
 from dyntools.checkpoints.names import unwrapped
 from dyntools.checkpoints.optimizer_names import parameters_of
 from dyntools.checkpoints.optimizer_state import StoredOptimizer, torch_optimizer
 from dyntools.checkpoints.state_dict import find_model, find_optimizers
-from dyntools.checkpoints.step_numbers import NO_STEP, Step, step_in, step_in_name
+from dyntools.checkpoints.step_numbers import NO_STEP, STEP_KEYS, Step, step_in, step_in_name
 from dyntools.checkpoints.torch_file import TorchFile, load
 from dyntools.errors import CheckpointError
 
@@ -48,7 +48,7 @@ def training_file(
     file = load(path)
     tensors, notes = model_entries(file, mmap=mmap)
     optimizers = find_optimizers(file.root)
-    step = step or step_in(root_of(file)) or step_in_name(path) or NO_STEP
+    step = step or step_in(_numbers(file)) or step_in_name(path) or NO_STEP
 
     def optimizer() -> OptimizerState | None:
         return torch_file_optimizer(file, tensors, mmap=mmap)
@@ -94,6 +94,16 @@ def torch_file_optimizer(
 
     stored = [StoredOptimizer(values, partial(file.entry, mmap=mmap)) for values in optimizers]
     return torch_optimizer(stored, parameters_of(tensors, "the order of the weights in the file"))
+
+
+def _numbers(file: TorchFile) -> dict[object, object]:
+    """The stored dictionary with a step that is a tensor as the number in it."""
+    numbers = dict(root_of(file))
+    for key in STEP_KEYS:
+        value = numbers.get(key)
+        if isinstance(value, TensorRef) and value.shape == ():
+            numbers[key] = file.entry(value, mmap=False).read().item()
+    return numbers
 
 
 def _inert(root: object) -> tuple[str, ...]:

@@ -135,7 +135,7 @@ def read_folder(path: Path) -> ZeroFolder:
     shapes = _shapes(root_of(models[0]).get("param_shapes"))
     loaded = [load(file) for file in files]
     if not loaded:
-        if _cut(models[0]):
+        if _cut(models[0], shapes):
             raise CheckpointError("the files of all ranks are missing", where=str(path))
         return ZeroFolder(path, 0, models, (), shapes)
     ranks = tuple(_rank(file) for file in loaded)
@@ -168,11 +168,14 @@ def _is_stage_3(file: TorchFile) -> bool:
     return "fp32_flat_groups" in _own(file)
 
 
-def _cut(model: TorchFile) -> bool:
+def _cut(model: TorchFile, shapes: tuple[Mapping[str, Shape], ...]) -> bool:
     """Whether the model's file leaves its weights to the ranks (stage 3)."""
     module = root_of(model).get("module")
-    refs = module.values() if isinstance(module, dict) else ()
-    return bool(refs) and all(isinstance(r, TensorRef) and prod(r.shape) == 0 for r in refs)
+    refs = module if isinstance(module, dict) else {}
+    whole = {name: shape for group in shapes for name, shape in group.items()}
+    return any(
+        isinstance(r, TensorRef) and r.shape != whole.get(n, r.shape) for n, r in refs.items()
+    )
 
 
 def _count(file: TorchFile) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from dyntools.findings.finding import Finding, Severity
-from dyntools.findings.rows import Layers, amount, counted, last_layers, listed
+from dyntools.findings.rows import Layers, amount, counted, last_layers, listed, shortened
 from dyntools.report import Report
 
 STUCK = 0.05  # of the median rotation of the layers that move; chosen, no source
@@ -51,7 +51,9 @@ def _stuck(layers: Layers, stuck: list[int], median: float) -> Finding:
         rule="layer_stuck",
         severity=Severity.watch,
         sentence=sentence,
-        evidence=tuple(f"{layers.names[i]}: {amount(float(layers.values[i]))}" for i in stuck),
+        evidence=shortened(
+            [f"{layers.names[i]}: {amount(float(layers.values[i]))}" for i in stuck]
+        ),
         meaning="These layers still hold almost their initial weights; the others do the learning.",
         remedy=(
             "Check that they receive gradients and are not weight-tied, clipped or scaled away; "

@@ -14,11 +14,12 @@ import math
 import numpy as np
 
 from dyntools.findings.finding import Finding, Severity
-from dyntools.findings.rows import amount, last_layers
+from dyntools.findings.rows import amount, last_layers, shortened
 from dyntools.log import Role
 from dyntools.report import Report, Series
 
 GROWN = 2.0  # times the norm at the start; chosen, no source
+BIAS = "bias"  # how the names end that are left out: few numbers, rarely decayed, small at first
 STILL = 0.05  # growth over the last half of the measured steps; chosen, no source
 
 
@@ -29,7 +30,8 @@ def rule(report: Report) -> tuple[Finding, ...]:
     series = report["weight_norm"]
     late = np.array([_late_growth(series, name, layers.step) for name in layers.names])
     ratio = layers["ratio_to_initial"]
-    growing = np.flatnonzero(np.isfinite(ratio) & (ratio > GROWN) & (late > STILL))
+    weight = np.array([not name.endswith(BIAS) for name in layers.names])
+    growing = np.flatnonzero(weight & np.isfinite(ratio) & (ratio > GROWN) & (late > STILL))
     if not len(growing):
         return ()
     growing = growing[np.argsort(-ratio[growing], kind="stable")]
@@ -45,12 +47,14 @@ def rule(report: Report) -> tuple[Finding, ...]:
     return (
         Finding(
             rule="norm_growth",
-            severity=Severity.watch,
+            severity=Severity.note,
             sentence=sentence,
-            evidence=tuple(
-                f"{layers.names[i]}: norm {amount(layers.values[i])}, {amount(ratio[i])} times its "
-                f"start, {100 * late[i]:+.0f} % over the second half"
-                for i in growing.tolist()
+            evidence=shortened(
+                [
+                    f"{layers.names[i]}: norm {amount(layers.values[i])}, {amount(ratio[i])} times "
+                    f"its start, {100 * late[i]:+.0f} % over the second half"
+                    for i in growing.tolist()
+                ]
             ),
             meaning=(
                 "Weight decay does not balance the updates: the norm grows, and with it shrinks "
@@ -60,7 +64,8 @@ def rule(report: Report) -> tuple[Finding, ...]:
             paper="Fan et al. 2025, arXiv:2510.15262",
             caveat=(
                 "The balance holds for AdamW and gradients that are mostly noise, at a constant "
-                "rate; a signal adds to it. Norms that grow are no harm by themselves."
+                "rate; a signal adds to it. Norms that grow are no harm by themselves, and short "
+                "runs from a small initialisation always grow."
             ),
             layers=names,
             step=layers.step,
@@ -84,11 +89,12 @@ def _remedy(report: Report, rms: float) -> str:
     rates = [] if curve is None else [rate for rate in curve.values.tolist() if rate > 0]
     if not rates or not rms > 0:
         return (
-            "Raise the weight decay of these layers; AdamW rests at rms = sqrt(eta / (2 lambda))."
+            "If that is unwanted, raise the weight decay of these layers; AdamW rests at "
+            "rms = sqrt(eta / (2 lambda))."
         )
     decay = max(rates) / (2 * rms**2)
     return (
-        "Raise the weight decay of these layers; at the peak learning rate of "
+        "If that is unwanted, raise the weight decay of these layers; at the peak learning rate of "
         f"{amount(max(rates))}, noise alone would rest at their present rms of {amount(rms)} with "
         f"a weight decay of about {amount(decay)} (AdamW, eta / (2 rms²))."
     )

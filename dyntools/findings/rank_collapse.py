@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from dyntools.findings.finding import Finding, Severity
-from dyntools.findings.rows import amount, first_values, last_layers
+from dyntools.findings.rows import amount, first_values, last_layers, shortened
 from dyntools.report import Report
 
 OF_START = 0.5  # of the layer's own start; chosen, no source
@@ -45,10 +45,12 @@ def rule(report: Report) -> tuple[Finding, ...]:
             rule="rank_collapse",
             severity=Severity.watch,
             sentence=sentence,
-            evidence=tuple(
-                f"{layers.names[i]}: {amount(layers.values[i])}, start {amount(start[i])}, "
-                f"random matrix {amount(layers['null'][i])}"
-                for i in collapsed.tolist()
+            evidence=shortened(
+                [
+                    f"{layers.names[i]}: {amount(layers.values[i])}, start {amount(start[i])}, "
+                    f"random matrix {amount(layers['null'][i])}"
+                    for i in collapsed.tolist()
+                ]
             ),
             meaning="A few directions carry most of what these layers do.",
             remedy=(

@@ -108,3 +108,9 @@ def listed(names: Sequence[str], most: int = 3) -> str:
     """The first names, and how many more there are."""
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def shortened(lines: Sequence[str], most: int = 5) -> tuple[str, ...]:
+    """The first lines of evidence, and a last one that counts the rest."""
+    rest = len(lines) - most
+    return (*lines[:most], f"and {rest} more") if rest > 0 else tuple(lines)

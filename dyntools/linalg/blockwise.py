@@ -1,5 +1,4 @@
-"""Sums over tensors of any size in float64, a block at a time: norms, and how far two directions lie
-apart.
+"""Sums over tensors of any size in float64, a block at a time: norms, distance of directions.
 
     chord(a, b) = | a/|a| - b/|b| |          0: same direction, √2: orthogonal, 2: opposite
 
@@ -18,8 +17,8 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-BLOCK = 2**20  # values; 8 MB of float64. Chosen: large enough to hide the loop.
-# Relative rounding of a norm; absolute rounding of a chord. Measured on 10³ to 10⁷ values: below 3 ε.
+BLOCK = 2**18  # values; 2 MB of float64. Measured: larger blocks are no faster.
+# Rounding: relative of a norm, absolute of a chord. Measured on 10³ to 4·10⁶ values: below 4 ε.
 ROUNDING = 16 * float(np.finfo(np.float64).eps)
 
 
@@ -34,7 +33,7 @@ def blocks(tensor: Tensor) -> Iterator[Tensor]:
 
 def norm(tensor: Tensor) -> float:
     """Frobenius norm."""
-    return math.hypot(*(float(block.norm()) for block in blocks(tensor)))
+    return math.hypot(*(_length(block) for block in blocks(tensor)))
 
 
 def chord(a: Tensor, b: Tensor) -> float:
@@ -43,15 +42,20 @@ def chord(a: Tensor, b: Tensor) -> float:
     if length_a == 0.0 or length_b == 0.0:
         return math.nan
     pairs = zip(blocks(a), blocks(b), strict=True)
-    return math.hypot(*(float((x / length_a - y / length_b).norm()) for x, y in pairs))
+    return math.hypot(*(_length(x / length_a - y / length_b) for x, y in pairs))
 
 
 def difference(a: Tensor, b: Tensor) -> tuple[float, float]:
     """|a - b|, and the part of it along b: (a - b)·b / |b|, NaN where b is zero."""
-    squares, along = [], 0.0
+    lengths, along = [], 0.0
     for x, y in zip(blocks(a), blocks(b), strict=True):
         change = x - y
-        squares.append(float(change.norm()))
-        along += float(change @ y)
+        lengths.append(_length(change))
+        along += float((change * y).sum())
     length = norm(b)
-    return math.hypot(*squares), along / length if length else math.nan
+    return math.hypot(*lengths), along / length if length else math.nan
+
+
+def _length(block: Tensor) -> float:
+    # torch sums in a tree: 4 ε off for 10⁶ values, where its norm and its dot are 200 ε off.
+    return math.sqrt(float(block.square().sum()))

@@ -13,10 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def effective_rank(
-    values: NDArray[np.float64], error: NDArray[np.float64]
-) -> tuple[float, float]:
-    """The effective rank of singular values (k,) that may be off by `error` (k,), and its own error.
+def effective_rank(values: NDArray[np.float64], error: NDArray[np.float64]) -> tuple[float, float]:
+    """Effective rank of singular values (k,) that may be off by `error` (k,), and its own error.
 
     |η(p) - η(q)| ≤ η(|p - q|) for η(x) = -x ln x and |p - q| ≤ 1/2 bounds the error of the entropy.
     """

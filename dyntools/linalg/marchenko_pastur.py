@@ -59,7 +59,7 @@ def quantiles(m: int, n: int, fractions: tuple[float, ...]) -> NDArray[np.float6
     rank = np.cumsum(weights) - 0.5 * weights
     edge = top_singular_value(m, n)
     low = math.sqrt(max(m, n)) - math.sqrt(min(m, n))
-    return np.interp(fractions, [0.0, *rank, 1.0], [edge, *values, low])
+    return np.asarray(np.interp(fractions, [0.0, *rank, 1.0], [edge, *values, low]))
 
 
 @cache

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-LEAST_VALUES = 20  # below this WeightWatcher leaves the plain fit, too
 LEAST_TAIL = 10  # chosen: the standard error is then a third of α - 1
 EQUAL = 1e-9  # mean log-distance from xmin below which a tail is a single value; chosen
 CHUNK = 2**18  # entries of the table (candidates, values) at a time; chosen: 2 MB
@@ -35,8 +34,8 @@ class PowerLaw:
 
 def fit_power_law(values: NDArray[np.float64]) -> PowerLaw | str:
     """The fit to positive values (n,) in any order, or the sentence that says why there is none."""
-    if len(values) < LEAST_VALUES:
-        return f"{len(values)} values are too few for a power law ({LEAST_VALUES} at least)"
+    if len(values) < LEAST_TAIL:
+        return f"{len(values)} values are too few for a power law ({LEAST_TAIL} at least)"
     largest = float(values.max())
     logs = np.sort(np.log(values / largest))
     starts = _candidates(logs)

@@ -22,13 +22,12 @@ from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
 from dyntools.linalg.spectrum import EPSILON, ROUNDING, singular_values
-from dyntools.linalg.tall import Tall
+from dyntools.linalg.tall import BLOCK_BYTES, Tall
 
 Vector = NDArray[np.float64]
 
 NARROW = 256  # columns; measured: the Gram matrix then costs no more than the steps of a flat top
 FIRST_LOOK = 4  # steps before the first look at the residual; measured: spiked spectra need 5 or 6
-CACHE_BYTES = 2**22  # of the matrix at a time, for both products; measured: stays in the cache
 METHOD = "Lanczos on AᵀA, last product in float64"
 
 
@@ -64,7 +63,7 @@ def top_singular_value(
         return TopSingularValue(value, error, 0, not math.isnan(value), whole.method)
     with np.errstate(invalid="ignore", over="ignore"):
         ritz = _lanczos(_stored(tall), tall.columns, rtol, seed, min(max_steps, tall.columns))
-        product = _normal(tall.blocks(CACHE_BYTES), ritz.vector)
+        product = _normal(tall.blocks(), ritz.vector)
     square = float(ritz.vector @ product)
     if not math.isfinite(square):
         reason = "no singular value: the matrix holds NaN or inf"
@@ -134,12 +133,14 @@ def _stored(tall: Tall) -> list[Tensor]:
         matrix = matrix.to(torch.float32)
     if tall.on_gpu:
         return [matrix]
-    rows = max(1, CACHE_BYTES // (matrix.element_size() * tall.columns))
-    return list(matrix.cpu().split(rows))
+    # Blocks that stay in the cache for both products: the matrix is read once, not twice.
+    rows = max(1, BLOCK_BYTES // (matrix.element_size() * tall.columns))
+    stored = matrix.cpu()
+    return [stored[start : start + rows] for start in range(0, tall.rows, rows)]
 
 
 def _normal(blocks: Iterable[Tensor], vector: Vector) -> Vector:
-    """AᵀA times a vector (k,). Between the products the image is scaled: no square leaves float32."""
+    """AᵀA times a vector (k,); scaled between the products, else squares could leave float32."""
     total = np.zeros_like(vector)
     for block in blocks:
         if block.is_cuda:
@@ -150,6 +151,6 @@ def _normal(blocks: Iterable[Tensor], vector: Vector) -> Vector:
             array = block.numpy()  # NumPy's products are a third faster than torch's here
             image = array @ vector.astype(array.dtype)
             largest = float(np.abs(image).max())
-            back = (image / array.dtype.type(largest or 1.0)) @ array
+            back = ((image / array.dtype.type(largest or 1.0)) @ array).astype(np.float64)
         total += largest * back
     return total

@@ -1,24 +1,26 @@
 """Columns: a table of one name and many numbers a row, fitted to a width without wrapping.
 
 The names get what the numbers leave. Where that is too little, the last columns are left out, so
-columns are given in order of importance; `left_out` tells the caller what did not fit.
+columns are given in order of importance; `Grid.left_out` tells the caller what did not fit. Lines
+are laid out here and not by rich, which would need seconds for ten thousand rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rich import box
 from rich.cells import cell_len
-from rich.console import JustifyMethod
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
+from rich.style import Style
 from rich.text import Text
 
 from dyntools.views.names import NARROWEST, shorten
 
-GAP = 2
+GAP = "  "
 NAME_WIDTH = 22  # wider names are cut before a column is left out; chosen: six columns beside at 80
+HEADER = Style(bold=True)
 
 
 @dataclass(frozen=True)
@@ -26,53 +28,72 @@ class Column:
     """header: one or two lines. cells: one a row; a Text where a style is wanted."""
 
     header: str
-    cells: tuple[str | Text, ...]
+    cells: Sequence[str | Text]
     right: bool = True
 
     @property
     def width(self) -> int:
-        lines = [*self.header.split("\n"), *(str(cell) for cell in self.cells)]
+        lines = [*self.header.split("\n"), *(_plain(cell) for cell in self.cells)]
         return max(cell_len(line) for line in lines)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """table: what fitted. left_out: headers of the columns that did not. note: on the names."""
+    """columns: what fitted, the names first. left_out: headers of what did not. note: on names."""
 
-    table: Table
+    columns: tuple[Column, ...]
     left_out: tuple[str, ...]
     note: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        widths = [column.width for column in self.columns]
+        for texts in self._header_lines():
+            yield from _line(console, self.columns, texts, widths, HEADER)
+        yield Segment("─" * (sum(widths) + len(GAP) * (len(widths) - 1)))
+        yield Segment.line()
+        for cells in zip(*(column.cells for column in self.columns), strict=True):
+            yield from _line(console, self.columns, cells, widths, None)
+
+    def _header_lines(self) -> Iterator[list[str]]:
+        """The headers, standing on the rule."""
+        lines = [column.header.split("\n") for column in self.columns]
+        height = max(len(parts) for parts in lines)
+        padded = [[""] * (height - len(parts)) + parts for parts in lines]
+        for i in range(height):
+            yield [parts[i] for parts in padded]
 
 
 def grid(head: str, names: Sequence[str], columns: Sequence[Column], width: int) -> Grid:
     """The table of `names` under the header `head`, and of as many columns as fit `width`."""
-    longest = shorten(names, max((cell_len(name) for name in names), default=0) + 1)
-    natural = max((cell_len(name) for name in (*longest.names, head)), default=0)
+    whole = shorten(names, max((cell_len(name) for name in names), default=0) + 1).names
+    natural = max((cell_len(name) for name in (*whole, head)), default=0)
     needed = max(min(natural, NAME_WIDTH), NARROWEST)
-    kept = list(columns)
-    while kept and needed + sum(column.width + GAP for column in kept) > width:
-        kept.pop()
-    room = width - sum(column.width + GAP for column in kept)
+    kept, room = [], width
+    for column in columns:
+        if room - column.width - len(GAP) < needed:
+            break
+        kept.append(column)
+        room -= column.width + len(GAP)
     short = shorten(names, min(natural, room))
-    table = bare_table()
-    table.add_column(Text(head), no_wrap=True, vertical="bottom", overflow="crop")
-    for column in kept:
-        justify: JustifyMethod = "right" if column.right else "left"
-        header = Text(column.header, justify=justify)
-        table.add_column(header, no_wrap=True, justify=justify, vertical="bottom")
-    for i, name in enumerate(short.names):
-        cells = [column.cells[i] for column in kept]
-        table.add_row(Text(name), *(c if isinstance(c, Text) else Text(c) for c in cells))
     left_out = tuple(column.header.replace("\n", " ") for column in columns[len(kept) :])
-    return Grid(table, left_out, short.note)
+    return Grid((Column(head, short.names, right=False), *kept), left_out, short.note)
 
 
-def bare_table() -> Table:
-    """A table with a rule under its header and no other lines."""
-    return Table(
-        box=box.SIMPLE_HEAD,  # its divider is one blank, the other of GAP is padding
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, GAP - 1, 0, 0),
-        header_style="bold",
-    )
+def _plain(cell: str | Text) -> str:
+    return cell if isinstance(cell, str) else cell.plain
+
+
+def _line(
+    console: Console,
+    columns: Sequence[Column],
+    cells: Sequence[str | Text],
+    widths: Sequence[int],
+    style: Style | None,
+) -> Iterator[Segment]:
+    for i, (column, cell, width) in enumerate(zip(columns, cells, widths, strict=True)):
+        text = _plain(cell)
+        blank = " " * (width - cell_len(text))
+        own = console.get_style(cell.style) if isinstance(cell, Text) and cell.style else style
+        padded = blank + text if column.right else text + blank
+        yield Segment((GAP if i else "") + padded, own)
+    yield Segment.line()

@@ -1,4 +1,4 @@
-"""Curves: a metric against the steps: one line, a few named layers, or a bundle coloured by depth."""
+"""Curves: a metric against the steps: one line, a few named layers, or many coloured by depth."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from dyntools.report import Series
 from dyntools.views.labels import label_ends
 from dyntools.views.names import shorten
-from dyntools.views.numbers import number
 from dyntools.views.selection import entries, measured_rows
 from dyntools.views.steps import scale_of
 from dyntools.views.style import (
     BLUE,
     GREY,
+    HEAD,
     INK,
     MARGIN,
     SMALL,
     by_depth,
     heading,
     panel,
+    quantity,
     quiet_grid,
+    ticks,
     width_of,
 )
 
@@ -40,13 +41,13 @@ def curves(series: Series, subtitle: str) -> Figure:
     """A figure of a series with the dims () or ("layer",)."""
     names = _names(series)
     right = width_of(names, SMALL) + 0.5
-    figure = Figure(figsize=(MARGIN + 0.5 + WIDTH + right, HEIGHT + 1.5))
+    figure = Figure(figsize=(MARGIN + 0.5 + WIDTH + right, 0.6 + HEIGHT + HEAD))
     axes = panel(figure, MARGIN + 0.5, 0.6, WIDTH, HEIGHT)
     values, errors = _lines(series)
     draw(axes, series, values, errors, names)
-    axes.set_ylabel(series.unit or series.metric.replace("_", " "))
+    axes.set_ylabel(quantity(series))
     _draw_null(axes, series)
-    heading(figure, f"{series.metric}: {series.what}", subtitle, left=MARGIN, top=0.2)
+    heading(figure, f"{series.metric}: {series.what}", subtitle, left=MARGIN, top=0.15)
     return figure
 
 
@@ -57,7 +58,7 @@ def draw(
     errors: NDArray[np.float64] | None,
     names: Sequence[str],
 ) -> None:
-    """Lines (S, n) named at their ends, or a bundle with its median where there are more than FEW."""
+    """Lines (S, n), each named at its end; more than FEW are a bundle with its median."""
     steps = series.steps[measured_rows(series)]
     scale = scale_of(steps)
     x = scale(steps)
@@ -65,23 +66,38 @@ def draw(
     colours = [BLUE] if count == 1 else by_depth(count)
     few = count <= FEW
     for j in range(count):
-        style = {"linewidth": 1.6} if few else {"linewidth": 0.7, "alpha": 0.6}
         marker = "o" if few and len(steps) <= MARKED else ""
-        axes.plot(x, values[:, j], color=colours[j], marker=marker, markersize=3, **style)
+        axes.plot(
+            x,
+            values[:, j],
+            color=colours[j],
+            marker=marker,
+            markersize=3,
+            linewidth=1.6 if few else 0.7,
+            alpha=1.0 if few else 0.6,
+        )
         if errors is not None and few:
             low, high = values[:, j] - errors[:, j], values[:, j] + errors[:, j]
             axes.fill_between(x, low, high, color=colours[j], alpha=0.15, linewidth=0)
-    known = values[np.isfinite(values)]
-    if len(known) and known.min() > 0 and known.max() > known.min() * 10**DECADES:
+    if _spans_decades(values, errors if few else None):
         axes.set_yscale("log")
         axes.minorticks_off()
-    axes.yaxis.set_major_formatter(TICKS)
+    axes.yaxis.set_major_formatter(ticks())
     quiet_grid(axes)
     scale.mark(axes, series.step_unit)
     if few:
         _name_lines(axes, x, values, names, colours)
     else:
         _name_extremes(axes, x, values, names, colours)
+
+
+def _spans_decades(values: NDArray[np.float64], errors: NDArray[np.float64] | None) -> bool:
+    """Whether a logarithmic axis suits: more than DECADES, and every error band above zero."""
+    lower = values if errors is None else values - np.nan_to_num(errors)
+    known, bottom = values[np.isfinite(values)], lower[np.isfinite(lower)]
+    if not len(known) or bottom.min() <= 0:
+        return False
+    return bool(known.max() > known.min() * 10**DECADES)
 
 
 def _names(series: Series) -> tuple[str, ...]:
@@ -103,8 +119,14 @@ def _name_lines(
     colours: Sequence[object],
 ) -> None:
     named = [j for j in range(len(names)) if names[j] and np.isfinite(values[:, j]).any()]
-    ends = [float(values[np.flatnonzero(np.isfinite(values[:, j]))[-1], j]) for j in named]
-    label_ends(axes, ends, [names[j] for j in named], [colours[j] for j in named], float(x[-1]))
+    last = [int(np.flatnonzero(np.isfinite(values[:, j]))[-1]) for j in named]
+    label_ends(
+        axes,
+        [float(values[i, j]) for i, j in zip(last, named, strict=True)],
+        [names[j] for j in named],
+        [colours[j] for j in named],
+        [float(x[i]) for i in last],
+    )
 
 
 def _name_extremes(
@@ -128,7 +150,7 @@ def _name_extremes(
         [float(last[high]), float(middle[-1]), float(last[low])],
         [names[high], f"median of {len(names)}", names[low]],
         [colours[high], INK, colours[low]],
-        float(x[-1]),
+        [float(x[-1])] * 3,
     )
 
 

@@ -1,5 +1,5 @@
-"""Dashboard: a run on one page: its losses, how far the layers turned, what is left of their rank, how
-they grew. Only what the report holds is drawn."""
+"""Dashboard: a run on one page: its losses, how far the layers turned, what is left of their rank,
+how they grew. Only what the report holds is drawn."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from dyntools.report import Report, Series
 from dyntools.views import curves, training
 from dyntools.views.names import shorten
-from dyntools.views.numbers import number
 from dyntools.views.selection import entries, measured_rows
 from dyntools.views.style import GREY, INK, MARGIN, SMALL, TEXT, heading, panel
 
 WIDTH, HEIGHT = 4.4, 2.35  # inches, of a panel
-LEFT, RIGHT, ABOVE, BELOW = 0.75, 1.55, 0.55, 0.5  # inches around it
-NAME_LETTERS = 20
+LEFT, RIGHT, ABOVE, BELOW = 0.75, 1.75, 0.5, 0.5  # inches around it
+NAME_LETTERS = 24
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def dashboard(report: Report, subtitle: str) -> Figure | None:
         return None
     across, down = 2, (len(drawers) + 1) // 2
     size = LEFT + WIDTH + RIGHT, ABOVE + HEIGHT + BELOW
-    figure = Figure(figsize=(across * size[0] + 0.1, down * size[1] + 0.75))
+    figure = Figure(figsize=(across * size[0] + 0.1, down * size[1] + 0.45))
     for i, draw in enumerate(drawers):
         draw(figure, (i % 2) * size[0] + LEFT, (down - 1 - i // 2) * size[1] + BELOW)
     run = str(report.attributes.get("run", "training run"))
@@ -91,7 +89,6 @@ def _layers(figure: Figure, series: Series, one: Panel, x: float, y: float) -> N
     if one.level is not None:
         axes.axhline(one.level, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
     curves.draw(axes, series, _values(series, one), None, names)
-    axes.yaxis.set_major_formatter(TICKS)
     _title(axes, one.title)
 
 
@@ -105,4 +102,4 @@ def _training(figure: Figure, report: Report, x: float, y: float) -> None:
 
 def _title(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", size=TEXT + 0.5, color=INK, pad=8)
-    axes.xaxis.label.set_size(SMALL)
+    axes.xaxis.label.set_fontsize(SMALL)

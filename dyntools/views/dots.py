@@ -1,25 +1,26 @@
-"""Dots: a metric of every layer at the only step there is, with its error and what to compare with."""
+"""Dots: a metric of every layer at the only step there is, with its error and its null or start."""
 
 from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from dyntools.report import Series
 from dyntools.views.names import shorten
-from dyntools.views.numbers import number
 from dyntools.views.selection import entries, measured_rows
 from dyntools.views.style import (
     BLUE,
     FAINT,
     GREY,
+    HEAD,
     MARGIN,
     ORANGE,
     SMALL,
     heading,
     panel,
+    quantity,
     quiet_grid,
+    ticks,
     width_of,
 )
 
@@ -37,7 +38,7 @@ def dots(series: Series, subtitle: str) -> Figure:
     names = shorten([entries(series)[i] for i in kept], NAME_LETTERS).names
     left = MARGIN + width_of(names, SMALL) + 0.2
     height = max(ROW * len(kept), LEAST)
-    figure = Figure(figsize=(max(left + WIDTH + 0.5, 7.0), height + 1.7))
+    figure = Figure(figsize=(max(left + WIDTH + 0.5, 7.0), 0.6 + height + HEAD + 0.15))
     axes = panel(figure, left, 0.6, WIDTH, height)
     places = np.arange(len(kept))
     values = series.values[row, kept]
@@ -49,7 +50,7 @@ def dots(series: Series, subtitle: str) -> Figure:
                 series.beside[key][row, kept],
                 places,
                 marker="D",
-                s=20,
+                s=34,
                 facecolor="white",
                 edgecolor=ORANGE,
                 zorder=1,
@@ -63,15 +64,13 @@ def dots(series: Series, subtitle: str) -> Figure:
         axes.minorticks_off()
     axes.set_yticks(places.tolist(), names)
     axes.set_ylim(len(kept) - 0.5, -0.5)
-    axes.xaxis.set_major_formatter(TICKS)
+    axes.xaxis.set_major_formatter(ticks())
     quiet_grid(axes)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_color(FAINT)
-    axes.set_xlabel(series.unit or series.metric.replace("_", " "), color=GREY)
+    axes.set_xlabel(quantity(series), color=GREY)
     at = f"{series.step_unit} {series.steps[row]}"
-    heading(
-        figure, f"{series.metric}: {series.what}", f"{at} · {subtitle}", left=MARGIN, top=0.2
-    )
+    heading(figure, f"{series.metric}: {series.what}", f"{at} · {subtitle}", left=MARGIN, top=0.15)
     return figure
 
 

@@ -18,8 +18,22 @@ from dyntools.views.sparkline import ASCII_BLOCKS, BLOCKS
 # One character for one character, so that columns stay aligned.
 _SUBSTITUTES = {
     **dict(zip(BLOCKS, ASCII_BLOCKS, strict=True)),
-    "–": "-", "—": "-", "…": "~", "±": "~", "×": "x", "·": "-", "→": ">", "−": "-",
-    "▲": "!", "●": "*", "○": "o", "─": "-", "│": "|", "“": '"', "”": '"', "’": "'",
+    "–": "-",
+    "—": "-",
+    "…": "~",
+    "±": "~",
+    "×": "x",
+    "·": "-",
+    "→": ">",
+    "−": "-",
+    "▲": "!",
+    "●": "*",
+    "○": "o",
+    "─": "-",
+    "│": "|",
+    "“": '"',
+    "”": '"',
+    "’": "'",
 }
 
 

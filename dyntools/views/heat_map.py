@@ -1,8 +1,8 @@
 """Heat map: one metric of every layer at every step, as colour.
 
 Few layers are rows with their names, in the order of the model. Many are grouped by what they are
-(`h.*.attn.c_proj`), each group in order of depth, so that a trend over depth is a gradient and an odd
-layer is a streak.
+(`h.*.attn.c_proj`), each group in order of depth, so that a trend over depth is a gradient and an
+odd layer is a streak.
 """
 
 from __future__ import annotations
@@ -16,27 +16,28 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from dyntools.report import Series
 from dyntools.views.names import shorten
-from dyntools.views.numbers import number
 from dyntools.views.selection import entries, measured_rows
 from dyntools.views.steps import scale_of
 from dyntools.views.style import (
     DIVERGING,
     FAINT,
     GREY,
+    HEAD,
     MARGIN,
     SEQUENTIAL,
     SMALL,
     heading,
     panel,
+    quantity,
+    ticks,
     width_of,
 )
 
-NAMED = 45  # rows that are named one by one; chosen
+NAMED, NAMED_STEPS = 45, 12  # rows, columns that are named one by one; chosen
 NAME_LETTERS = 34
 WIDTH, ROW, LEAST, MOST = 5.6, 0.17, 1.6, 7.2  # inches: of the map; of a row; of the whole height
 DECADES = 2.0  # a positive range wider than this is drawn on a logarithmic scale; chosen
@@ -57,7 +58,7 @@ def heat_map(series: Series, subtitle: str) -> Figure:
     labels = _labels(series, rows, grouped)
     height = float(np.clip(ROW * len(rows), LEAST, MOST))
     left = MARGIN + width_of([text for _, text in labels], SMALL) + 0.25
-    figure = Figure(figsize=(left + WIDTH + 1.4, height + 1.5))
+    figure = Figure(figsize=(left + WIDTH + 1.4, 0.6 + height + HEAD))
     axes = panel(figure, left, 0.6, WIDTH, height)
     colour_bar = panel(figure, left + WIDTH + 0.18, 0.6, 0.14, height)
     draw(axes, colour_bar, series, rows)
@@ -65,9 +66,7 @@ def heat_map(series: Series, subtitle: str) -> Figure:
     axes.tick_params(axis="y", length=0, pad=20 if grouped else 4)
     if grouped:
         _separate(axes, series, rows)
-    heading(
-        figure, f"{series.metric}: {series.what}", subtitle, left=MARGIN, top=0.2
-    )
+    heading(figure, f"{series.metric}: {series.what}", subtitle, left=MARGIN, top=0.15)
     return figure
 
 
@@ -77,8 +76,7 @@ def draw(axes: Axes, colour_bar: Axes, series: Series, rows: Sequence[Row]) -> N
     values = series.values[steps][:, [row.position for row in rows]].T  # (rows, S)
     shown = np.ma.masked_invalid(values)
     norm, colours, extend = colour_scale(values)
-    scale = scale_of(series.steps[steps])
-    edges = scale.edges(series.steps[steps])
+    edges = _columns(axes, series.steps[steps], series.step_unit)
     axes.patch.set(hatch="////", edgecolor=FAINT, facecolor="white")
     mesh = axes.pcolormesh(
         edges,
@@ -90,14 +88,13 @@ def draw(axes: Axes, colour_bar: Axes, series: Series, rows: Sequence[Row]) -> N
     )
     axes.set(xlim=(edges[0], edges[-1]), ylim=(len(rows) - 0.5, -0.5))
     axes.spines[:].set_visible(False)
-    scale.mark(axes, series.step_unit)
-    bar = axes.get_figure(root=True).colorbar(  # type: ignore[union-attr]
-        mesh, cax=colour_bar, extend=extend, format=TICKS
-    )
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    bar = figure.colorbar(mesh, cax=colour_bar, extend=extend, format=ticks(), drawedges=False)
+    colour_bar.spines[:].set_visible(False)
     bar.ax.tick_params(length=2)
     bar.ax.minorticks_off()
-    bar.set_label(series.unit or series.metric.replace("_", " "), size=SMALL, color=GREY)
+    bar.set_label(quantity(series), size=SMALL, color=GREY)
     if shown.mask.any():
         axes.annotate(
             "hatched: not measured, or failed",
@@ -111,8 +108,20 @@ def draw(axes: Axes, colour_bar: Axes, series: Series, rows: Sequence[Row]) -> N
         )
 
 
+def _columns(axes: Axes, steps: NDArray[np.int64], unit: str) -> NDArray[np.float64]:
+    """Borders of the columns (S + 1,). Few steps are equally wide and each is named; many lie on a
+    scale, which is logarithmic where they are."""
+    if len(steps) <= NAMED_STEPS:
+        axes.set_xticks(range(len(steps)), [str(step) for step in steps])
+        axes.set_xlabel(unit)
+        return np.arange(len(steps) + 1, dtype=np.float64) - 0.5
+    scale = scale_of(steps)
+    scale.mark(axes, unit)
+    return scale.edges(steps)
+
+
 def arranged(names: Sequence[str]) -> tuple[Row, ...]:
-    """The rows from top to bottom: as they come if few, else by kind in order of first appearance."""
+    """The rows from top to bottom: as they come if few, else by kind, then depth."""
     kinds = [re.sub(r"\d+", "*", name) for name in names]
     rows = [Row(i, kind) for i, kind in enumerate(kinds)]
     if len(names) <= NAMED:
@@ -128,9 +137,9 @@ def colour_scale(values: NDArray[np.float64]) -> tuple[Normalize, str, str]:
     if not len(known):
         return Normalize(0, 1), SEQUENTIAL, "neither"
     low, high = float(known.min()), float(known.max())
-    if low > 0 and high > low * 10**DECADES:
-        return LogNorm(low, high), SEQUENTIAL, "neither"
     bottom, top = np.percentile(known, [1, 99])
+    if low > 0 and top > bottom * 10**DECADES:
+        return LogNorm(low, high), SEQUENTIAL, "neither"
     cut_low, cut_high = low < bottom - (top - bottom), high > top + (top - bottom)
     low, high = float(bottom) if cut_low else low, float(top) if cut_high else high
     extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}
@@ -173,7 +182,7 @@ def _separate(axes: Axes, series: Series, rows: Sequence[Row]) -> None:
             axes.annotate(
                 found[0] if found else "",
                 (0, edge),
-                xytext=(-3, 0),
+                xytext=(-3, -1.5 if align == "top" else 1.5),
                 xycoords=("axes fraction", "data"),
                 textcoords="offset points",
                 ha="right",

@@ -11,10 +11,15 @@ from numpy.typing import NDArray
 from dyntools.views.style import SMALL
 
 SPACING = 1.25  # lines of text, from one label to the next
+GAP = 12  # points between the axes and the labels
 
 
 def label_ends(
-    axes: Axes, ends: Sequence[float], texts: Sequence[str], colours: Sequence[object], x: float
+    axes: Axes,
+    ends: Sequence[float],
+    texts: Sequence[str],
+    colours: Sequence[object],
+    x: Sequence[float],
 ) -> None:
     """Write each text beside the end (x, y) of its line, to the right of the axes.
 
@@ -24,18 +29,20 @@ def label_ends(
         return
     axes.get_xlim(), axes.get_ylim()  # settles limits that autoscaling has left open
     transform = axes.transData
-    pixels = np.array([transform.transform((x, y))[1] for y in ends])
+    pixels = np.array([transform.transform(end)[1] for end in zip(x, ends, strict=True)])
     per_point = axes.get_figure(root=True).dpi / 72  # type: ignore[union-attr]
     low, high = axes.transAxes.transform((0, 0))[1], axes.transAxes.transform((0, 1))[1]
     places = apart(pixels, SPACING * SMALL * per_point, low, high)
     right = axes.transAxes.transform((1, 0))[0]
-    from_end = (right - transform.transform((x, 0))[0]) / per_point + 4
-    for text, y, pixel, place, colour in zip(texts, ends, pixels, places, colours, strict=True):
+    for text, end, y, pixel, place, colour in zip(
+        texts, x, ends, pixels, places, colours, strict=True
+    ):
+        to_edge = (right - transform.transform((end, y))[0]) / per_point
         moved = (place - pixel) / per_point
         axes.annotate(
             text,
-            (x, y),
-            xytext=(from_end + 10, moved),
+            (end, y),
+            xytext=(to_edge + GAP, moved),
             textcoords="offset points",
             size=SMALL,
             color=colour,
@@ -57,8 +64,8 @@ def apart(
 ) -> NDArray[np.float64]:
     """Places (n,) in the order of `wanted`, at least `distance` apart, as near to it as can be.
 
-    They stay within low … high if they fit there. Clusters are spread evenly about their mean, which
-    is the least-squares answer (pool adjacent violators; Ayer et al. 1955).
+    They stay within low … high if they fit there. Clusters are spread evenly about their mean,
+    which is the least-squares answer (pool adjacent violators; Ayer et al. 1955).
     """
     order = np.argsort(wanted, kind="stable")
     slots = np.arange(len(wanted)) * distance

@@ -1,14 +1,14 @@
 """Layer table: the metrics of weights that decide most, one row a layer.
 
 How far each layer turned from its start and when, how much it grew, how much of its rank is left
-against a random matrix, the exponent of its tail. Of many layers those are shown that stand out from
-the others in any column, in the order of the model.
+against a random matrix, the exponent of its tail. Of many layers those are shown that stand out
+from the others in any column, in the order of the model.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ from dyntools.views.columns import Column, grid
 from dyntools.views.numbers import number
 from dyntools.views.selection import entries, measured_rows
 
-MOST = 12  # layers; chosen: layers, log and findings together fit one screen
+MOST, ALL = 12, 16  # layers shown of many; up to ALL each is; chosen: to fit one screen
 # Modified z-score above which a layer is marked: Iglewicz & Hoaglin 1993, How to Detect and Handle
 # Outliers. Of fewer layers than FEWEST none is marked: a median of so few is no norm (chosen).
 OUTLYING, FEWEST = 3.5, 8
@@ -59,6 +59,7 @@ class _Picked:
     values: NDArray[np.float64]
     errors: NDArray[np.float64]
     failed: NDArray[np.bool_]
+    of_whole: NDArray[np.bool_]  # the metric took the fused tensor as one
     distance: NDArray[np.float64]
 
 
@@ -76,15 +77,29 @@ def layer_table(series: Mapping[str, Series], width: int) -> RenderableType:
     found = grid("layer", [names[i] for i in kept], columns, width)
     return Group(
         _title(series[picks[0].metric], len(kept), len(names)),
-        found.table,
+        found,
         *(Text(line, QUIET) for line in _notes(picked, kept, len(names), found.note)),
     )
 
 
 def _layers_of_most(series: Mapping[str, Series]) -> tuple[str, ...]:
-    """The layers that at least half of the metrics have: matrices, not every bias that has a norm."""
+    """The layers that half of the metrics have: matrices, not every bias that has a norm; in the
+    order of the model, the parts of a fused tensor where it stands."""
     counts = Counter(name for one in series.values() for name in entries(one))
-    return tuple(name for name, count in counts.items() if 2 * count >= len(series))
+    order = {name: i for i, name in enumerate(dict.fromkeys(map(_whole, counts)))}
+    kept = [name for name, count in counts.items() if 2 * count >= len(series)]
+    return tuple(sorted(kept, key=lambda name: order[_whole(name)]))
+
+
+def _whole(name: str) -> str:
+    """`c_attn.weight[query]` → `c_attn.weight`."""
+    return name.partition("[")[0] if name.endswith("]") else name
+
+
+def _places(series: Series, names: Sequence[str]) -> NDArray[np.intp]:
+    """Where each name, or else the fused tensor it is a part of, stands in a series; -1 nowhere."""
+    place = {name: i for i, name in enumerate(entries(series))}
+    return np.array([place.get(n, place.get(_whole(n), -1)) for n in names], dtype=np.intp)
 
 
 def _pick(series: Series, part: str, names: tuple[str, ...]) -> _Picked:
@@ -99,11 +114,12 @@ def _pick(series: Series, part: str, names: tuple[str, ...]) -> _Picked:
         values = series.beside[part][row] if part in series.beside else unknown
     elif series.error is not None:
         errors = series.error[row]
-    place = {name: i for i, name in enumerate(entries(series))}
-    at = np.array([place.get(name, -1) for name in names], dtype=np.intp)
+    at = _places(series, names)
+    known = set(entries(series))
+    of_whole = np.array([name not in known for name in names]) & (at >= 0)
     values = np.where(at < 0, np.nan, values[at])
     failed = (at >= 0) & (series.status[row][at] == Status.failed)
-    return _Picked(values, errors[at], failed, _modified_z(values))
+    return _Picked(values, errors[at], failed, of_whole, _modified_z(values))
 
 
 def _modified_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -118,7 +134,7 @@ def _modified_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _standing_out(columns: list[_Picked], count: int) -> NDArray[np.intp]:
     """The layers shown, in their own order: failures, then those farthest from the median."""
-    if count <= MOST:
+    if count <= ALL:
         return np.arange(count)
     extent = np.max([np.where(c.failed, np.inf, c.distance) for c in columns], axis=0)
     return np.sort(np.argsort(-extent, kind="stable")[:MOST])
@@ -129,15 +145,17 @@ def _cell(column: _Picked, i: int) -> Text:
     if column.failed[i] and not np.isfinite(value):
         return Text("failed", FAILED)
     text = number(value, float(column.errors[i]))
+    if column.of_whole[i]:
+        text = f"({text})"
     if column.distance[i] > OUTLYING:
         return Text(STANDS_OUT + text, PICKED)
     return Text(text, QUIET if np.isnan(value) else "")
 
 
 def _course(series: Series, names: list[str], width: int) -> Column:
-    place = {name: i for i, name in enumerate(entries(series))}
     values = series.values[measured_rows(series)]
-    cells = tuple(spark_cell(values[:, place[n]], width) if n in place else "" for n in names)
+    at = _places(series, names).tolist()
+    cells = tuple(spark_cell(values[:, i], width) if i >= 0 else "" for i in at)
     return Column("along\nsteps", cells, right=False)
 
 
@@ -155,6 +173,8 @@ def _notes(
     notes = []
     if any((column.distance[kept] > OUTLYING).any() for column in picked.values()):
         notes.append(f"{STANDS_OUT} stands out from the other layers")
+    if any(column.of_whole[kept].any() for column in picked.values()):
+        notes.append("( ) of the whole fused tensor")
     if names_note:
         notes.append(names_note)
     lines = [" · ".join(notes)] if notes else []

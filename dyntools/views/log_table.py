@@ -1,4 +1,4 @@
-"""Log table: what the training log says: where each curve began, where it is, its best or its peak."""
+"""Log table: where each curve of the training log began, where it is, its best or its peak."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dyntools.log import Role
 from dyntools.report import Report
 from dyntools.views.cells import FAILED, QUIET, spark_cell
 from dyntools.views.columns import Column, grid
-from dyntools.views.numbers import number
+from dyntools.views.numbers import DIMENSIONLESS, number
 from dyntools.views.selection import measured_rows
 
 # Whether the lowest or the highest point of a curve is the one to know. Other roles only count.
@@ -62,7 +62,7 @@ def log_table(report: Report, width: int) -> RenderableType:
         Column("along steps", tuple(spark_cell(line.values, width) for line in lines), right=False),
     ]
     title = Text.assemble(("Training log", "bold"), f" up to {log.unit} {log.last_step}")
-    return Group(title, grid("curve", [line.name for line in lines], columns, width).table)
+    return Group(title, grid("curve", [line.name for line in lines], columns, width))
 
 
 def _curves(report: Report) -> list[_Line]:
@@ -78,12 +78,13 @@ def _metrics(report: Report) -> list[_Line]:
     """Metrics of one number a step; where one was never measured there is nothing to show."""
     lines = []
     for series in report.series.values():
-        rows = measured_rows(series)
-        if series.dims or not len(rows) or np.isnan(series.values[rows]).all():
+        if series.dims or np.isnan(series.values).all():
             continue
+        rows = measured_rows(series)
+        rows = rows[rows >= np.flatnonzero(~np.isnan(series.values))[0]]  # too few points before
         error = math.nan if series.error is None else float(series.error[rows[-1]])
         name = _words(series.metric) + (
-            f" ({series.unit})" if series.unit not in ("", "loss") else ""
+            f" ({series.unit})" if series.unit not in (*DIMENSIONLESS, "loss") else ""
         )
         lines.append(_Line(name, series.steps[rows], series.values[rows], "max", error))
     return lines

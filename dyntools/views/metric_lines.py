@@ -31,7 +31,7 @@ def metric_lines(all_series: Sequence[Series], width: int) -> RenderableType:
             for i, header in enumerate(headers)
         ]
         title = Text.assemble(("Further metrics", "bold"), " over the layers, at the last step")
-        parts = [title, grid("metric", [one.metric for one in series], columns, width).table]
+        parts = [title, grid("metric", [one.metric for one in series], columns, width)]
     if deeper:
         parts.append(Text(f"also measured: {', '.join(deeper)}", QUIET))
     return Group(*parts)

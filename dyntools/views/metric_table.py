@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from dyntools.views.cells import QUIET, UNCONVERGED, companion_cells, spark_cell
 from dyntools.views.columns import Column, Grid, grid
 from dyntools.views.fitted import Fitted
 from dyntools.views.names import printable
-from dyntools.views.numbers import count, number, signed
+from dyntools.views.numbers import DIMENSIONLESS, count, number, signed
 from dyntools.views.selection import (
     entries,
     measured_rows,
@@ -58,7 +59,7 @@ def _built(series: Series, step: int | None, most: int | None, width: int) -> Re
         found, more = _by_entry(series, step, most, width)
     else:
         found, more = _across(series, step, most, width)
-    return Group(*_title(series, found.note), found.table, *_footer(series, more, found.left_out))
+    return Group(*_title(series, found.note), found, *_footer(series, more, found.left_out))
 
 
 def _title(series: Series, note: str) -> list[Text]:
@@ -67,7 +68,7 @@ def _title(series: Series, note: str) -> list[Text]:
     if series.step_unit != "step":
         span = span.replace("step", printable(series.step_unit), 1)
     heading = Text.assemble((series.metric, "bold"), f": {printable(series.what)}")
-    unit = f"in {printable(series.unit)}" if series.unit else ""
+    unit = f"in {printable(series.unit)}" if series.unit not in DIMENSIONLESS else ""
     facts = (span, unit, printable(series.paper), note)
     return [heading, Text(" · ".join(fact for fact in facts if fact), QUIET)]
 
@@ -108,7 +109,8 @@ def _by_entry(series: Series, step: int | None, most: int | None, width: int) ->
     if last != first:
         columns.insert(0, Column(_at(series, first), _cells(series, first, kept)))
         columns.append(Column("change", tuple(signed(float(change[i])) for i in kept)))
-        sparks = tuple(spark_cell(_known(series)[:, i], width) for i in kept)
+        course = series.values[measured_rows(series)]
+        sparks = tuple(spark_cell(course[:, i], width) for i in kept)
         columns.append(Column("along steps", sparks, right=False))
     columns += [_companion(key, array[last, kept]) for key, array in _companions(series)]
     labels = entries(series)
@@ -140,7 +142,8 @@ def _across(series: Series, step: int | None, most: int | None, width: int) -> t
         cells = tuple(_flat_cell(series, last, int(i), j) for i in kept)
         columns.append(Column(f"{series.dims[-1]}\n{_label(labels[j])}", cells))
     found = grid(" · ".join(series.dims[:-1]), [names[i] for i in kept], columns, width)
-    found.table.title = Text(f"at {_at(series, last)}", QUIET, justify="left")
+    where = f"at {_at(series, last)}"
+    found = replace(found, note=f"{where} · {found.note}" if found.note else where)
     return found, len(order) - len(kept)
 
 
@@ -157,10 +160,6 @@ def _ends(series: Series, step: int | None) -> tuple[int, int]:
 
 def _cells(series: Series, row: int, kept: NDArray[np.intp]) -> tuple[Text, ...]:
     return tuple(value_cell(series, (row, int(i))) for i in kept)
-
-
-def _known(series: Series) -> NDArray[np.float64]:
-    return series.values[measured_rows(series)]
 
 
 def _change(series: Series, first: int, last: int) -> NDArray[np.float64]:

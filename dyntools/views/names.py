@@ -54,7 +54,7 @@ def shorten(names: Sequence[str], width: int) -> ShortNames:
 
 
 def printable(text: str) -> str:
-    r"""Control and formatting characters made visible (`\x1b`): a name must not steer a terminal."""
+    """Control and formatting characters made visible: a name must not steer a terminal."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -74,9 +74,10 @@ def elide(text: str, width: int) -> str:
 
 
 def _drop_suffix(name: str) -> str:
-    """`a.weight` → `a`, `a.weight[query]` → `a[query]`."""
+    """`a.weight` → `a`, `a.weight[query]` → `a[query]`; `0.weight` stays, for `0` is no name."""
     stem, bracket, part = name.partition("[")
-    return stem.removesuffix(_SUFFIX) + bracket + part if stem != _SUFFIX else name
+    kept = stem.removesuffix(_SUFFIX)
+    return name if kept.replace(".", "").isdigit() or not kept else kept + bracket + part
 
 
 def _shared_prefix(names: Sequence[str]) -> str:

@@ -1,17 +1,22 @@
 """Numbers as a person reads them: 0.231, 12.3k, 1.20e-5, 0.231±0.012, and – for what is not known.
 
 Three significant digits tell apart what a table is asked for; an error is shown where one is known
-and would change these digits, and then cuts the value to the digits it leaves.
+and would change these digits, and then cuts the value to the digits it leaves. Decimal numbers do
+the rounding, so that the smallest and the largest of floats need no care.
 """
 
 from __future__ import annotations
 
 import math
+import re
+from decimal import Decimal
 
 MISSING = "–"
+DIMENSIONLESS = ("", "1")  # units that are not worth a word
 DIGITS = 3  # chosen; no source
-_UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
-_PLAIN_FROM, _PLAIN_TO, _UNITS_TO = 1e-3, 1e4, 1e12
+_SUFFIXES = {3: "k", 6: "M", 9: "G"}
+_PLAIN = range(-3, 4)  # exponents written without any; above them suffixes, up to _LAST
+_LAST = 12
 
 
 def number(value: float, error: float | None = None, *, digits: int = DIGITS) -> str:
@@ -24,25 +29,25 @@ def number(value: float, error: float | None = None, *, digits: int = DIGITS) ->
         return MISSING
     if math.isinf(value):
         return "inf" if value > 0 else "-inf"
-    if value == 0 and not _known(error):
+    doubt = error if error is not None and math.isfinite(error) and error > 0 else 0.0
+    largest = max(abs(value), doubt)
+    if largest == 0:
         return "0"
-    largest = abs(value)
-    if _known(error) and error is not None:
-        largest = max(largest, error)
-    scale, suffix = _scale(_rounded(largest, digits))
-    decimals = digits - 1 - _exponent(_rounded(largest, digits) / scale)
-    if _known(error) and error is not None and error / scale >= 0.5 * 10.0**-decimals:
-        decimals = min(decimals, _error_digits(error / scale) - 1 - _exponent(error / scale))
-        pair = f"{_fixed(value / scale, decimals)}±{_fixed(error / scale, decimals)}"
-        return f"({pair}){suffix}" if suffix.startswith("e") else pair + suffix
-    return _fixed(value / scale, decimals) + suffix
+    exponent = _exponent(largest, digits)
+    scale = _scale(exponent)
+    suffix = _SUFFIXES.get(scale, f"e{scale}" if scale else "")
+    decimals = digits - 1 - exponent + scale
+    shown, wide = Decimal(value).scaleb(-scale), Decimal(doubt).scaleb(-scale)
+    if 2 * wide < Decimal(10) ** -decimals:
+        return _fixed(shown, max(decimals, 0)) + suffix
+    decimals = min(decimals, _error_decimals(wide))
+    pair = f"{_fixed(shown, decimals)}±{_fixed(wide, decimals)}"
+    return f"({pair}){suffix}" if suffix.startswith("e") else pair + suffix
 
 
 def tick(value: float) -> str:
     """The same without trailing zeros, for an axis: 0.2, 12k, 1e-4."""
-    text = number(value)
-    digits, suffix = _TICK.match(text).groups() if _TICK.match(text) else (text, "")
-    return (digits.rstrip("0").rstrip(".") if "." in digits else digits) + suffix
+    return re.sub(r"\.0+(?!\d)|(\.\d*[1-9])0+(?!\d)", r"\1", number(value))
 
 
 def signed(value: float) -> str:
@@ -55,33 +60,24 @@ def count(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}{'es' if noun.endswith('ss') else 's'}"
 
 
-def _known(error: float | None) -> bool:
-    return error is not None and math.isfinite(error) and error > 0
+def _exponent(value: float, digits: int) -> int:
+    """Of the value as it will be rounded: 0.9996 counts as 1.00."""
+    return Decimal(f"{value:.{digits - 1}e}").adjusted()
 
 
-def _rounded(value: float, digits: int) -> float:
-    return float(f"{value:.{digits - 1}e}")
+def _scale(exponent: int) -> int:
+    if exponent in _PLAIN:
+        return 0
+    return 3 * (exponent // 3) if 0 < exponent < _LAST else exponent
 
 
-def _exponent(value: float) -> int:
-    return int(f"{value:.15e}".split("e")[1]) if value else 0
+def _error_decimals(error: Decimal) -> int:
+    """Digits behind the point that an error deserves: one of its own, two where the first is 1."""
+    first, exponent = f"{error:.1e}".split("e")
+    return (2 if first.startswith("1") else 1) - 1 - int(exponent)
 
 
-def _scale(size: float) -> tuple[float, str]:
-    if size == 0 or _PLAIN_FROM <= size < _PLAIN_TO:
-        return 1.0, ""
-    if _PLAIN_TO <= size < _UNITS_TO:
-        return next((scale, suffix) for scale, suffix in _UNITS if size >= scale)
-    exponent = _exponent(size)
-    return 10.0**exponent, f"e{exponent}"
-
-
-def _error_digits(error: float) -> int:
-    """One digit of an error says enough, two where the first is a 1 (Particle Data Group's habit)."""
-    return 2 if f"{error:.1e}"[0] == "1" else 1
-
-
-def _fixed(value: float, decimals: int) -> str:
+def _fixed(value: Decimal, decimals: int) -> str:
     """`decimals` digits behind the point; a negative count rounds before it."""
     text = f"{round(value, decimals):.{max(decimals, 0)}f}"
     return text[1:] if text.startswith("-") and not text.strip("-0.") else text

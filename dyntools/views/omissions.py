@@ -1,4 +1,4 @@
-"""Omissions: what was not measured and why, one row a reason; silence here means nothing is missing."""
+"""Omissions: what was not measured and why, one row a reason; silence means nothing is missing."""
 
 from __future__ import annotations
 

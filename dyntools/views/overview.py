@@ -95,4 +95,4 @@ def _roles(log: Log) -> str:
 def _measured(report: Report) -> str:
     layers = {name for s in report.series.values() for name in s.coords.get("layer", ())}
     text = count(len(report.series), "metric")
-    return text + (f" on {count(len(layers), 'layer')}" if layers else "")
+    return text + (f" on {count(len(layers), 'tensor')}" if layers else "")

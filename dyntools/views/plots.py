@@ -7,6 +7,8 @@ layers, a heat map for many layers, dots for a single step, small panels for spe
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -19,7 +21,7 @@ from dyntools.views.dots import dots
 from dyntools.views.heat_map import heat_map
 from dyntools.views.selection import measured_rows
 from dyntools.views.spectra import spectra
-from dyntools.views.style import save, styled
+from dyntools.views.style import save, styled, writable
 
 __all__ = ["plots", "save"]
 
@@ -29,6 +31,7 @@ def plots(report: Report, metric: str | None = None) -> Iterator[tuple[str, Figu
 
     A metric without a single number has no figure. Raises ReportError for an unknown metric.
     """
+    report = _writable(report)
     run = str(report.attributes.get("run", ""))
     chosen = list(report.series.values()) if metric is None else [report[metric]]
     with styled():
@@ -44,6 +47,27 @@ def plots(report: Report, metric: str | None = None) -> Iterator[tuple[str, Figu
             drawn = _figure(series, " · ".join(part for part in (run, series.paper) if part))
         if drawn is not None:
             yield series.metric, drawn
+
+
+def _writable(report: Report) -> Report:
+    """The report with all words that come to stand in a figure as its font can write them."""
+    series = {
+        name: replace(
+            one,
+            what=writable(one.what),
+            unit=writable(one.unit),
+            paper=writable(one.paper),
+            step_unit=writable(one.step_unit),
+            coords={dim: tuple(map(_label, labels)) for dim, labels in one.coords.items()},
+        )
+        for name, one in report.series.items()
+    }
+    run = writable(str(report.attributes.get("run", "")))
+    return replace(report, series=series, attributes={**report.attributes, "run": run})
+
+
+def _label(label: str | float) -> Any:
+    return writable(label) if isinstance(label, str) else label
 
 
 def _figure(series: Series, subtitle: str) -> Figure | None:
@@ -65,9 +89,10 @@ def _run_line(report: Report) -> str:
     steps = sorted(row.step for row in report.checkpoints if row.step is not None)
     span = f"{report.step_unit} {steps[0]} to {steps[-1]}" if steps else ""
     layers = {name for s in report.series.values() for name in s.coords.get("layer", ())}
+    version = report.attributes.get("dyntools_version", "")
     parts = (
         f"{len(steps)} checkpoints, {span}" if steps else "",
-        f"{len(layers)} layers, from dark (first) to light (last)" if layers else "",
-        f"dyntools {report.attributes.get('dyntools_version', '')}".strip(),
+        "layers from dark (first) to light (last)" if layers else "",
+        f"dyntools {version}" if version else "",
     )
     return " · ".join(part for part in parts if part)

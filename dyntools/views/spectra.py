@@ -1,30 +1,33 @@
-"""Spectra: a metric with an axis of numbers behind the layers, such as quantiles of singular values;
-one small panel a layer, its first step against its last."""
+"""Spectra: a metric with an axis of numbers behind the layers, such as quantiles of singular
+values; one small panel a layer, its first step against its last."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from dyntools.report import Series
 from dyntools.views.names import shorten
-from dyntools.views.numbers import number
 from dyntools.views.selection import entries, measured_rows
 from dyntools.views.style import (
     GREY,
+    HEAD,
+    LIGHTEST,
     MARGIN,
     SEQUENTIAL,
     SMALL,
     heading,
     panel,
+    quantity,
     quiet_grid,
+    ticks,
 )
-from matplotlib import colormaps  # noqa: I001
 
 MOST, ACROSS = 9, 3  # panels, panels in a row
 WIDTH, HEIGHT, GAP, ABOVE = 2.25, 1.55, 0.55, 0.42  # inches
@@ -43,7 +46,7 @@ def spectra(series: Series, subtitle: str) -> Figure:
     figure = Figure(
         figsize=(
             left + max(across * (WIDTH + GAP), 4.5) + 0.2,
-            down * (HEIGHT + ABOVE) + 1.55,
+            0.65 + down * (HEIGHT + ABOVE) - ABOVE + HEAD + 0.1,
         )
     )
     names = shorten([entries(series)[i] for i in chosen], NAME_LETTERS).names
@@ -57,7 +60,7 @@ def spectra(series: Series, subtitle: str) -> Figure:
         axes.set_title(name, size=SMALL + 0.5, loc="left", pad=4)
         axes.tick_params(labelleft=column == 0)
         if column == 0:
-            axes.set_ylabel(series.unit or series.metric.replace("_", " "), size=SMALL)
+            axes.set_ylabel(quantity(series), size=SMALL)
         if place + ACROSS >= len(chosen):
             axes.set_xlabel(series.dims[-1], size=SMALL)
     first, last = series.steps[rows[0]], series.steps[rows[-1]]
@@ -69,7 +72,7 @@ def spectra(series: Series, subtitle: str) -> Figure:
         f"{series.metric}: {series.what}",
         " · ".join(part for part in parts if part),
         left=MARGIN,
-        top=0.2,
+        top=0.15,
     )
     return figure
 
@@ -84,7 +87,7 @@ def _most_changed(series: Series, first: int, last: int) -> NDArray[np.intp]:
 def _draw(axes: Axes, series: Series, rows: NDArray[np.intp], layer: int) -> None:
     x = np.array(series.coords[series.dims[-1]], dtype=np.float64)
     drawn = rows[np.unique(np.linspace(0, len(rows) - 1, STEPS_DRAWN).round().astype(int))]
-    colours = colormaps[SEQUENTIAL](np.linspace(0.0, 0.82, len(drawn)))
+    colours = colormaps[SEQUENTIAL](np.linspace(0.0, LIGHTEST, len(drawn)))
     for place, (row, colour) in enumerate(zip(drawn, colours, strict=True)):
         end = place in (0, len(drawn) - 1)
         axes.plot(
@@ -121,8 +124,8 @@ def _scale(axes: Axes, floor: float, ceiling: float, wide: bool) -> None:
         room = 0.05 * (ceiling - floor) or 1.0
         axes.set_ylim(floor - room, ceiling + room)
         axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.yaxis.set_major_formatter(TICKS)
+    axes.yaxis.set_major_formatter(ticks())
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.xaxis.set_major_formatter(ticks())
     axes.tick_params(colors=GREY)
     quiet_grid(axes)

@@ -1,7 +1,7 @@
 """Steps: a horizontal axis for the steps of a run, logarithmic where the steps were chosen so.
 
-The positions are computed here and not by an axis scale of matplotlib, so that step 0 has a place on
-a logarithmic axis and the cells of a heat map have exact edges.
+The positions are computed here and not by an axis scale of matplotlib, so that step 0 has a place
+on a logarithmic axis and the cells of a heat map have exact edges.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class StepScale:
         else:
             ticks = [t for t in MaxNLocator(6, integer=True).tick_values(0, self.last) if t >= 0]
             ticks = [t for t in ticks if t <= self.last]
-        axes.set_xticks(self(ticks).tolist(), [_tick(t) for t in ticks])
+        axes.set_xticks(self(ticks).tolist(), [tick_of_step(t) for t in ticks])
 
 
 def scale_of(steps: ArrayLike) -> StepScale:
@@ -69,6 +69,6 @@ def _spread(gaps: NDArray[np.float64]) -> float:
     return float(np.std(gaps) / np.mean(gaps))
 
 
-def _tick(step: float) -> str:
+def tick_of_step(step: float) -> str:
     whole = f"{step:.0f}"
     return whole if len(whole) <= 4 else tick(step)

@@ -1,8 +1,8 @@
 """Style: how all figures look, and how they are written to files.
 
 Little ink, dark text on white, colours that stay apart in every common colour blindness (Okabe &
-Ito 2008, Color Universal Design; viridis, Smith & van der Walt 2015), labels at the lines instead of
-legends. Figures are made from matplotlib's objects, without pyplot: no global state, no display.
+Ito 2008, Color Universal Design; viridis, Smith & van der Walt 2015), labels at the lines instead
+of legends. Figures are made from matplotlib's objects, without pyplot: no display is needed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,25 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+from matplotlib.ticker import FuncFormatter
 
+from dyntools.report import Series
 from dyntools.views.names import printable
+from dyntools.views.numbers import DIMENSIONLESS, tick
 
 INK, GREY, FAINT, PALE = "#222222", "#6b6b6b", "#d9d9d9", "#f0f0f0"
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
+LIGHTEST = 0.78  # of the sequential colours: lines and text must stay readable on white
 TEXT, SMALL, TITLE = 9.0, 7.5, 11.0  # points
 INCHES_PER_LETTER = 0.0085  # of a point: mean width of DejaVu Sans, with some to spare
-MARGIN = 0.45  # inches
+MARGIN, HEAD = 0.45, 0.85  # inches: beside the panels; above them, for the heading
 FORMATS = ("png", "svg")
+FONT = "DejaVu Sans"  # comes with matplotlib
 
-_STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans",
+_STYLE: Any = {  # matplotlib 3.11 types the keys, earlier ones take any
+    "font.family": FONT,
     "font.size": TEXT,
     "text.color": INK,
     "text.parse_math": False,  # a `$` in the name of a layer is a `$`
@@ -81,6 +88,19 @@ def save(figure: Figure, directory: Path, stem: str) -> list[Path]:
     return paths
 
 
+def writable(text: str) -> str:
+    """`text` with what the font lacks, and what steers a terminal, as visible escapes."""
+    known = _characters()
+    return "".join(
+        c if ord(c) in known else c.encode("unicode_escape").decode() for c in printable(text)
+    )
+
+
+@cache
+def _characters() -> frozenset[int]:
+    return frozenset(get_font(findfont(FONT)).get_charmap())
+
+
 def panel(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
     """Axes at a place given in inches from the lower left corner of the figure."""
     across, up = figure.get_size_inches()
@@ -91,11 +111,11 @@ def heading(figure: Figure, title: str, subtitle: str, *, left: float, top: floa
     """A title that says what is seen and a quieter line below it, at inches from the upper left."""
     across, up = figure.get_size_inches()
     columns = int((across - left) / (TITLE * INCHES_PER_LETTER))
-    title = textwrap.shorten(printable(title), columns, placeholder=" …")
-    figure.text(left / across, 1 - top / up, title, size=TITLE, weight="bold", va="top")
-    figure.text(
-        left / across, 1 - (top + 0.24) / up, printable(subtitle), size=SMALL, color=GREY, va="top"
-    )
+    lines = textwrap.wrap(title, columns, max_lines=2, placeholder=" …")
+    below = top + 0.05 + 0.19 * len(lines)
+    x = left / across
+    figure.text(x, 1 - top / up, "\n".join(lines), size=TITLE, weight="bold", va="top")
+    figure.text(x, 1 - below / up, subtitle, size=SMALL, color=GREY, va="top")
 
 
 def width_of(texts: list[str] | tuple[str, ...], size: float) -> float:
@@ -104,8 +124,19 @@ def width_of(texts: list[str] | tuple[str, ...], size: float) -> float:
 
 
 def by_depth(count: int) -> list[tuple[float, float, float, float]]:
-    """One colour a layer, from dark for the first to light green for the last; no pale yellow."""
-    return [tuple(colour) for colour in colormaps[SEQUENTIAL](np.linspace(0.0, 0.82, count))]
+    """One colour a layer, from dark for the first to light green for the last."""
+    return [tuple(colour) for colour in colormaps[SEQUENTIAL](np.linspace(0.0, LIGHTEST, count))]
+
+
+def quantity(series: Series) -> str:
+    """What an axis shows, with its unit if it has one."""
+    words = series.metric.replace("_", " ")
+    return words if series.unit in DIMENSIONLESS else f"{words} ({series.unit})"
+
+
+def ticks() -> FuncFormatter:
+    """Numbers at ticks, as everywhere in the views. A new one for each axis, which owns it."""
+    return FuncFormatter(lambda value, _: tick(value))
 
 
 def quiet_grid(axes: Axes) -> None:

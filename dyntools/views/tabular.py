@@ -3,9 +3,9 @@
 JSON: `{"report": …, "series": {metric: …}}`, see `to_json`. NaN and infinity are null, for strict
 JSON has neither; the status beside them says why.
 
-CSV: one number a line. Columns: metric, step, one for each dim that any metric has (layer, fraction,
-…; empty where a metric lacks it), quantity, value, status. quantity is "value", "error", or the name
-of a companion such as "null". Numbers have all their digits; what is not known is empty.
+CSV: one number a line. Columns: metric, step, one for each dim that any metric has (layer,
+fraction, …; empty where a metric lacks it), quantity, value, status. quantity is "value", "error",
+or the name of a companion such as "null". Numbers have all their digits; the unknown is empty.
 """
 
 from __future__ import annotations

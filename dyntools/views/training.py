@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
@@ -17,12 +16,14 @@ from dyntools.views.style import (
     BLUE,
     GREEN,
     GREY,
+    HEAD,
     MARGIN,
     ORANGE,
     SMALL,
     heading,
     panel,
     quiet_grid,
+    ticks,
     width_of,
 )
 
@@ -42,11 +43,11 @@ def training(log: Log, subtitle: str) -> Figure:
     left, below = MARGIN + 0.5, _curve(log, Role.learning_rate) is not None
     bottom = 0.6 + (BELOW + 0.25 if below else 0)
     right = width_of(("validation",), SMALL) + 0.6
-    figure = Figure(figsize=(left + WIDTH + right, bottom + HEIGHT + 0.9))
+    figure = Figure(figsize=(left + WIDTH + right, bottom + HEIGHT + HEAD - 0.1))
     losses = panel(figure, left, bottom, WIDTH, HEIGHT)
     rate = panel(figure, left, 0.6, WIDTH, BELOW) if below else None
     draw(losses, rate, log)
-    heading(figure, _title(log), subtitle, left=MARGIN, top=0.2)
+    heading(figure, _title(log), subtitle, left=MARGIN, top=0.15)
     return figure
 
 
@@ -62,7 +63,7 @@ def draw(losses: Axes, rate: Axes | None, log: Log) -> None:
     losses.set_xlim(first - 0.02 * span, last + 0.02 * span)
     losses.set_ylabel("loss")
     _limit(losses, [curve for curve, _, _ in drawn])
-    losses.yaxis.set_major_formatter(TICKS)
+    losses.yaxis.set_major_formatter(ticks())
     quiet_grid(losses)
     scale.mark(losses, log.unit)
     _mark_best(losses, scale, _curve(log, Role.validation_loss))
@@ -72,7 +73,7 @@ def draw(losses: Axes, rate: Axes | None, log: Log) -> None:
         [ends[i] for i in named],
         [drawn[i][2] for i in named],
         [drawn[i][1] for i in named],
-        last,
+        [last] * len(named),
     )
     learning_rate = _curve(log, Role.learning_rate)
     if rate is not None and learning_rate is not None:
@@ -132,7 +133,7 @@ def _mark_best(axes: Axes, scale: StepScale, curve: Curve | None) -> None:
     low, high = axes.get_xlim()
     on_left = x > (low + high) / 2
     axes.annotate(
-        f"best validation {number(y)}\n{curve.unit} {step}",
+        f"best validation {number(y)}\nat {curve.unit} {step}",
         (x, 0.97),
         xycoords=("data", "axes fraction"),
         xytext=(-6 if on_left else 6, 0),
@@ -152,7 +153,7 @@ def _draw_rate(axes: Axes, scale: StepScale, curve: Curve, unit: str, above: Axe
     top = float(np.nanmax(np.where(np.isfinite(curve.values), curve.values, np.nan)))
     axes.set_ylim(0, (top or 1.0) * 1.15)
     axes.set_yticks([0, top] if top > 0 else [0])
-    axes.yaxis.set_major_formatter(TICKS)
+    axes.yaxis.set_major_formatter(ticks())
     axes.set_ylabel("learning\nrate", size=SMALL)
     axes.tick_params(length=3)
     scale.mark(axes, unit)

@@ -139,6 +139,30 @@ def test_the_balancing_weight_decay_is_named_where_the_rate_is_known() -> None:
     assert "a weight decay of about 0.06 (AdamW" in norm_growth(report)[0].remedy
 
 
+def test_biases_are_left_out() -> None:
+    report = layer_report(
+        "weight_norm",
+        {"a.bias": [1.0, 2.0, 3.0]},
+        steps=[0, 1, 2],
+        ratio_to_initial={"a.bias": 3.0},
+    )
+    assert norm_growth(report) == ()
+
+
+def test_long_evidence_is_cut_and_counted() -> None:
+    names = [f"h.{i}" for i in range(9)]
+    report = layer_report(
+        "weight_norm",
+        {name: [1.0, 2.0, 3.0] for name in names},
+        steps=[0, 1, 2],
+        ratio_to_initial=dict.fromkeys(names, 3.0),
+    )
+    (found,) = norm_growth(report)
+    assert len(found.layers) == 9
+    assert len(found.evidence) == 6
+    assert found.evidence[-1] == "and 4 more"
+
+
 @pytest.mark.parametrize("ratio", [np.nan, np.inf])
 def test_a_tensor_that_began_at_zero_has_no_ratio(ratio: float) -> None:
     report = layer_report(

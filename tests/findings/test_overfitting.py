@@ -122,6 +122,16 @@ def test_a_tiny_but_certain_rise_is_at_most_a_watch() -> None:
     assert only(rule(report_of_log(log))).severity is Severity.watch
 
 
+def test_a_certain_rise_below_one_percent_is_silent() -> None:
+    steps = np.arange(1, 61) * 50
+    validation = np.where(steps < 1000, 1.5 - steps / 2000, 1 + (steps - 1000) * 0.4e-5)
+    log = log_of(train_loss=(steps, 1 / steps), validation_loss=(steps, validation))
+    report = report_of_log(log)
+    assert report["generalization_gap"].beside["rise_z"][0] > 2.4
+    assert report["generalization_gap"].beside["up"][0] >= 3
+    assert rule(report) == ()
+
+
 def test_one_outlier_at_the_end_is_not_what_severity_rests_on() -> None:
     steps = np.arange(1, 61) * 50
     validation = np.where(steps < 1000, 1.5 - steps / 2000, 1 + (steps - 1000) * 1.5e-5)
@@ -155,9 +165,11 @@ def test_the_remedy_names_the_kept_checkpoint_of_the_lowest_loss() -> None:
 
 
 def test_damaged_checkpoints_are_never_advised() -> None:
-    report = report_of_log(overfit_log(0), checkpoints=(900, 3000))
+    log = overfit_log(0)
+    best = int(log.curves["validation_loss"].steps[np.argmin(log.curves["validation_loss"].values)])
+    report = report_of_log(log, checkpoints=(900, 3000))
     rows = (
-        CheckpointRow("good-but-torn.pt", "torch", 1000, "", "damaged", "truncated"),
+        CheckpointRow("good-but-torn.pt", "torch", best, "", "damaged", "truncated"),
         CheckpointRow("nowhere.pt", "torch", None, "", "ok"),
         *report.checkpoints,
     )

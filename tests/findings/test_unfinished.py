@@ -73,6 +73,11 @@ def test_a_loss_that_still_falls_without_any_rate_in_the_log() -> None:
     assert "training loss fell by" in found.sentence
 
 
+def test_a_fall_back_to_what_was_reached_before_is_no_progress() -> None:
+    loss = np.concatenate([np.linspace(3, 1, 50), np.linspace(2, 1.5, 50)])
+    assert found_in(np.full(100, 1e-3), loss) == ()
+
+
 def test_too_few_or_odd_rates_are_silent() -> None:
     assert found_in(np.array([1.0, 0.9, 0.8, 0.7])) == ()
     assert found_in(np.zeros(20)) == ()

@@ -1,7 +1,7 @@
 """What the metrics of the weights share: from one number a layer to a Measurement.
 
-A layer without a number keeps its place in the axis, as NaN with a status and a sentence; what is no
-layer for this metric (a bias has no spectrum) is only named among what was left out.
+A layer without a number keeps its place in the axis, as NaN with a status and a sentence; what is
+no layer for this metric (a bias has no spectrum) is only named among what was left out.
 """
 
 from __future__ import annotations
@@ -11,13 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from dyntools.measurement import Measurement, Status, per_layer
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from dyntools.linalg.spectrum import Spectrum
     from dyntools.matrix import Matrix
     from dyntools.snapshot import Snapshot
@@ -90,7 +86,7 @@ def by_spectrum(
     number: Callable[[Spectrum], tuple[float, float]],
     null: Callable[[int, int], float],
 ) -> Measurement:
-    """A kind of rank, `number(spectrum)` → (value, error), beside its null and its initial value."""
+    """A kind of rank, `number(spectrum)` → (value, error), beside its null and initial value."""
 
     def row(matrix: Matrix) -> Row:
         spectrum = snapshot.spectrum(matrix)
@@ -124,9 +120,6 @@ def left_out_below(snapshot: Snapshot, dimensions: int, why: str) -> dict[str, s
     return {name: f"{len(s)}-d: {why}" for name, s in shapes.items() if len(s) < dimensions}
 
 
-def is_finite(tensor: Tensor) -> bool:
-    """Whether a tensor holds neither NaN nor inf; without a copy."""
-    if tensor.numel() == 0:
-        return True
-    low, high = tensor.aminmax()
-    return bool(np.isfinite(float(low)) and np.isfinite(float(high)))
+def steps_since(snapshot: Snapshot, other: Snapshot) -> int:
+    """Steps between two checkpoints; 1 where the numbering does not go up."""
+    return max(snapshot.step - other.step, 1)

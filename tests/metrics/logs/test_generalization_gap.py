@@ -11,6 +11,7 @@ from dyntools.log import Log
 from dyntools.measurement import Status
 from dyntools.metrics.logs.generalization_gap import measure, stopping, train_between
 from dyntools.metrics.logs.history import History
+from dyntools.metrics.logs.trend import mann_kendall
 from tests.metrics.logs.hand_made import log_of, snapshot_of
 
 
@@ -50,7 +51,12 @@ def slow(log: Log, strip: int, window: int) -> dict[str, float]:
         up, t = up + 1, t - strip
     gaps = [(s, x - m) for (s, x), m in zip(checks, means, strict=True)][-window:]
     slopes = [(b - a) / (s - r) for i, (r, a) in enumerate(gaps) for s, b in gaps[i + 1 :]]
+    in_a_row = 0
+    while in_a_row < len(losses) - 1 and losses[-1 - in_a_row] > losses[-2 - in_a_row]:
+        in_a_row += 1
     return {
+        "rises_in_a_row": in_a_row,
+        "rise_z": mann_kendall(np.array(losses[best + 1 :])),
         "value": losses[-1] - means[-1],
         "error": errors[-1],
         "train_loss": means[-1],
@@ -81,7 +87,7 @@ def test_all_companions_against_plain_loops(seed: int, strip: int, window: int) 
     assert found.values == pytest.approx(expected.pop("value"), rel=1e-9)
     assert found.error == pytest.approx(expected.pop("error"), rel=1e-9, nan_ok=True)
     for name, number in expected.items():
-        assert found.beside[name] == pytest.approx(number, rel=1e-9), name
+        assert found.beside[name] == pytest.approx(number, rel=1e-9, nan_ok=True), name
     assert found.status == Status.ok
     assert not found.skipped
 

@@ -1,0 +1,1 @@
+"""Views: a report as tables, JSON, CSV and figures. They read reports and nothing else."""
