@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from dyntools.findings import find as find_findings
     from dyntools.hdf5 import read as read_report
     from dyntools.measurement import Measurement, Status
+    from dyntools.opening import open_run
     from dyntools.plan import make_plan
     from dyntools.report import Report, Series
-    from dyntools.run import Run, open_run, snapshots
+    from dyntools.run import Run, snapshots
     from dyntools.snapshot import Snapshot, Tensors
 
 _HOMES = {
@@ -35,7 +36,7 @@ _HOMES = {
     "find_findings": ("findings", "find"),
     "make_plan": ("plan", "make_plan"),
     "measure": ("analysis", "measure"),
-    "open_run": ("run", "open_run"),
+    "open_run": ("opening", "open_run"),
     "read_report": ("hdf5", "read"),
     "snapshots": ("run", "snapshots"),
 }

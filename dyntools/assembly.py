@@ -118,7 +118,9 @@ def series_of(entry: Mapping[str, Any], rows: Sequence[Row]) -> Series:
             part = row.measurement
             if array is None or part.dims != dims:
                 continue
-            where: tuple[Any, ...] = np.ix_(*([positions[dim][x] for x in part.coords[dim]] for dim in dims))
+            where: tuple[Any, ...] = np.ix_(
+                *([positions[dim][x] for x in part.coords[dim]] for dim in dims)
+            )
             out[(i, *where)] = array
         return out
 

@@ -90,7 +90,9 @@ def _fused_qkv(
     ):
         # Interleaved per head: (heads, 3, head_dim, in); the last third of the rows is not V.
         def head(i: int) -> Callable[[Tensor], Tensor]:
-            return lambda tensor: tensor.reshape(heads, 3, -1, columns)[:, i].reshape(columns, columns)
+            return lambda tensor: tensor.reshape(heads, 3, -1, columns)[:, i].reshape(
+                columns, columns
+            )
 
         return _three(parameter, (columns, columns), head, "of each head (GPT-NeoX interleaving)")
     return ()

@@ -16,11 +16,11 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+import torch
+
 from dyntools.plan import Plan
 
 if TYPE_CHECKING:
-    import torch
-
     from dyntools.run import Run
 
 LIBRARIES = ("dyntools", "torch", "numpy", "scipy", "h5py")
@@ -38,6 +38,7 @@ def attributes(
         "steps": list(steps),
         "shard": shard,
         "device": str(device),
+        "threads": torch.get_num_threads(),  # sums of another number may differ in the last bit
         "identity": identity(run, plan, device, steps),
         "left_out_metrics": dict(plan.left_out),
         "left_out_tensors": dict(run.left_out),

@@ -32,9 +32,7 @@ def exact(size: int, seed: int, smallest: float = 1e-3) -> Known:
 def prescribed(shape: tuple[int, int], values: NDArray[np.float64], seed: int) -> Tensor:
     """A float64 matrix of this shape with these singular values, up to rounding."""
     rng = np.random.default_rng(seed)
-    left, right = (
-        np.linalg.qr(rng.standard_normal((side, len(values))))[0] for side in shape
-    )
+    left, right = (np.linalg.qr(rng.standard_normal((side, len(values))))[0] for side in shape)
     return torch.from_numpy((left * values) @ right.T)
 
 

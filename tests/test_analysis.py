@@ -25,7 +25,7 @@ from tests.processes import FIXTURES, ROOT
 from tests.reports import assert_same
 
 RUN = FIXTURES / "runs/digits-mlp"
-TIMES = ("started", "finished", "command", "seconds", "shard", "device")
+TIMES = ("started", "finished", "command", "seconds", "shard", "device", "threads")
 CPU = torch.device("cpu")
 
 

@@ -24,6 +24,7 @@ LAYERS = (
     ("metrics", "checkpoints", "logs"),
     ("sequence",),
     ("run",),
+    ("opening",),
     ("plan",),
     ("provenance",),
     ("analysis",),
@@ -32,7 +33,7 @@ LAYERS = (
 WITHIN = {("measurement", "errors"), ("log", "errors"), ("views", "findings")}
 TORCH_FREE = (
     *("errors", "measurement", "log", "report", "journal", "hdf5", "assembly", "findings"),
-    *("views", "metrics", "logs", "checkpoint", "matrix", "cli", "plan", "provenance"),
+    *("views", "metrics", "logs", "checkpoint", "matrix", "cli", "plan"),
 )
 HOMES = {"h5py": "hdf5", "matplotlib": "views", "typer": "cli", "safetensors": "checkpoints"}
 

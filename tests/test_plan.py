@@ -8,8 +8,8 @@ import pytest
 
 from dyntools.errors import UsageError
 from dyntools.metrics import METRICS, PRESETS
+from dyntools.opening import open_run
 from dyntools.plan import make_plan, parse
-from dyntools.run import open_run
 
 
 def test_a_request_is_a_name_and_settings() -> None:

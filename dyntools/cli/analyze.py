@@ -61,8 +61,8 @@ def command(
     part = _shard(shard)  # the cheap questions first: opening a run costs an import of torch
     roles = options.roles_of(role)
     from dyntools.analysis import analyze, device_of
+    from dyntools.opening import open_run
     from dyntools.plan import make_plan
-    from dyntools.run import open_run
 
     place = device_of(device)
     run = open_run(path, initial=initial, log_paths=logs or (), roles=roles, mmap=not no_mmap)

@@ -26,9 +26,9 @@ def command(
 
     Example: dyntools inspect runs/my-run
     """
+    from dyntools.opening import open_run
     from dyntools.plan import make_plan
     from dyntools.report import Report
-    from dyntools.run import open_run
 
     roles = options.roles_of(role)
     run = open_run(path, initial=initial, log_paths=logs or (), roles=roles, mmap=not no_mmap)

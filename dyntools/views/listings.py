@@ -1,4 +1,4 @@
-"""Listings: plain tables of what exists: checkpoints found, metrics offered, commands to try next."""
+"""Listings: tables of what exists: checkpoints found, metrics offered, commands to try next."""
 
 from __future__ import annotations
 

@@ -63,14 +63,18 @@ def _built(series: Series, step: int | None, most: int | None, width: int) -> Re
 
 
 def _title(series: Series, note: str) -> list[Text]:
-    steps = series.steps
-    span = f"{count(len(steps), 'step')}" + (f", {steps[0]} to {steps[-1]}" if len(steps) else "")
-    if series.step_unit != "step":
-        span = span.replace("step", printable(series.step_unit), 1)
     heading = Text.assemble((series.metric, "bold"), f": {printable(series.what)}")
     unit = f"in {printable(series.unit)}" if series.unit not in DIMENSIONLESS else ""
-    facts = (span, unit, printable(series.paper), note)
+    facts = (_span(series), unit, printable(series.paper), note)
     return [heading, Text(" · ".join(fact for fact in facts if fact), QUIET)]
+
+
+def _span(series: Series) -> str:
+    """`3 epochs, 0 to 20`, `epoch 20`."""
+    unit, steps = printable(series.step_unit), series.steps
+    if len(steps) < 2:
+        return f"{unit} {steps[0]}" if len(steps) else "no steps"
+    return f"{count(len(steps), unit)}, {steps[0]} to {steps[-1]}"
 
 
 def _footer(series: Series, more: int, left_out: Sequence[str]) -> list[Text]:
@@ -83,7 +87,8 @@ def _footer(series: Series, more: int, left_out: Sequence[str]) -> list[Text]:
         lines.append(f"{UNCONVERGED} not converged: the error says how far it got")
     if series.omissions:
         not_measured = {omission.entry for omission in series.omissions}
-        what = count(len(not_measured), "tensor") if "" not in not_measured else "some steps"
+        tensors = "layer" in series.dims and "" not in not_measured
+        what = count(len(not_measured), "tensor") if tensors else "some parts or steps"
         lines.append(f"not measured: {what}; reasons: dyntools show REPORT")
     return [Text(line, QUIET) for line in lines]
 

@@ -15,6 +15,7 @@ from dyntools.views.cells import QUIET
 from dyntools.views.fitted import Fitted
 from dyntools.views.names import printable, shorten
 from dyntools.views.numbers import count
+from dyntools.views.selection import LAYER
 
 SHOWN = 3  # names and metrics spelt out for a reason
 NAME_WIDTH = 30
@@ -29,6 +30,7 @@ class _Reason:
     entries: dict[str, None] = field(default_factory=dict)
     metrics: dict[str, None] = field(default_factory=dict)
     steps: dict[int, None] = field(default_factory=dict)
+    of_tensors: bool = True  # else the entries are parts of a metric without layers
 
 
 def omissions(report: Report) -> RenderableType:
@@ -46,7 +48,8 @@ def _built(report: Report) -> RenderableType:
     table.add_column(overflow="fold", ratio=1)
     table.add_column(overflow="fold", ratio=1)
     for reason in sorted(reasons, key=lambda reason: -len(reason.entries)):
-        table.add_row(Text(printable(_wording(list(reason.texts)))), Text(_what(reason), QUIET))
+        what = _what(reason, report.step_unit)
+        table.add_row(Text(printable(_wording(list(reason.texts)))), Text(what, QUIET))
     for metric, text in left_out.items():
         table.add_row(Text(printable(str(text))), Text(printable(str(metric)), QUIET))
     return Group(Text("Not measured", "bold"), table, Text())
@@ -58,6 +61,7 @@ def _by_reason(report: Report) -> list[_Reason]:
         for omission in series.omissions:
             reason = _noted(reasons, omission.reason, omission.entry)
             reason.metrics[series.metric] = None
+            reason.of_tensors = LAYER in series.dims
             reason.steps.update(dict.fromkeys(omission.steps))
     tensors = report.attributes.get("left_out_tensors")
     for entry, text in tensors.items() if isinstance(tensors, Mapping) else ():
@@ -79,15 +83,17 @@ def _wording(texts: list[str]) -> str:
     return _NUMBER.sub(lambda found: found[0] if next(same) else "N", texts[0])
 
 
-def _what(reason: _Reason) -> str:
+def _what(reason: _Reason, unit: str) -> str:
     """`12 tensors: a, b, c and 9 more (layer_rotation)`, or `at step 0 (angular_update)`."""
     entries = [entry for entry in reason.entries if entry]
     if entries:
         names = shorten(entries[:SHOWN], NAME_WIDTH).names
-        what = f"{count(len(entries), 'tensor')}: {_listed(names, len(entries))}"
+        what = _listed(names, len(entries))
+        if reason.of_tensors:
+            what = f"{count(len(entries), 'tensor')}: {what}"
     else:
         steps = [str(step) for step in sorted(reason.steps)]
-        what = f"at {_listed(steps[:SHOWN], len(steps))}"
+        what = f"at {unit} {_listed(steps[:SHOWN], len(steps))}"
     metrics = list(reason.metrics)
     return what + (f" ({_listed(metrics[:SHOWN], len(metrics))})" if metrics else "")
 

@@ -27,7 +27,7 @@ from dyntools.views.names import printable
 from dyntools.views.numbers import DIMENSIONLESS, tick
 
 INK, GREY, FAINT, PALE = "#222222", "#6b6b6b", "#d9d9d9", "#f0f0f0"
-BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
 LIGHTEST = 0.78  # of the sequential colours: lines and text must stay readable on white
 TEXT, SMALL, TITLE = 9.0, 7.5, 11.0  # points

@@ -14,10 +14,10 @@ CLOSE_PAIR = np.concatenate([[1.0, 1.0 - 1e-5], np.linspace(0.9, 0.01, 398)])
 MULTIPLE = np.concatenate([[1.0, 1.0, 1.0], np.linspace(0.5, 0.01, 397)])
 
 
-@pytest.mark.parametrize("shape", [(300, 300), (700, 300), (300, 700), (40, 500), (1, 5)])
+@pytest.mark.parametrize("shape", [(300, 300), (500, 280), (280, 500), (40, 500), (1, 5)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_flat_spectra(shape: tuple[int, int], dtype: torch.dtype) -> None:
-    for seed in range(5):
+    for seed in range(4):
         matrix = gaussian(shape, seed, scale=0.02).to(dtype)
         true = reference(matrix)[0]
         found = top_singular_value(matrix)
@@ -29,9 +29,9 @@ def test_flat_spectra(shape: tuple[int, int], dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("values", [SPIKED, CLOSE_PAIR, MULTIPLE], ids=["spiked", "pair", "triple"])
 def test_prescribed_spectra(values: np.ndarray) -> None:
-    for seed in range(4):
-        matrix = prescribed((500, 400), values, seed).float()
-        true = reference(matrix)[0]
+    matrix = prescribed((500, 400), values, seed=0).float()
+    true = reference(matrix)[0]
+    for seed in range(10):
         found = top_singular_value(matrix, seed=seed)
         assert found.method == METHOD
         assert found.converged

@@ -1,0 +1,107 @@
+"""HDF5: the sealed report file; written whole or not at all, read back as a `Report`.
+
+Layout (docs/reference/report-format.md is the full description):
+
+    /                      attributes: provenance; `schema`, `schema_version`
+    /metrics/<name>        <name> (step, …), <name>_error, <name>_status, <name>_<companion>,
+                           seconds, matvecs, method, and the coordinates step, layer, …
+    /log/<i>               one training curve: value (step), its name and role
+    /checkpoints           one row per checkpoint found
+    /notes                 sentences
+
+Every axis is an HDF5 dimension scale, so xarray opens each group with h5netcdf and with netCDF4.
+Scales stand in each group and none in the root, because groups have steps of their own. No float16
+(it crashes netCDF4 readers), `fletcher32` against flipped bits, gzip where it pays.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import h5py
+
+from dyntools.errors import ReportError
+from dyntools.hdf5.reading import read_report
+from dyntools.hdf5.writing import write_report
+from dyntools.report import Report
+
+SCHEMA = "dyntools-report"
+SCHEMA_VERSION = "1.0.0"  # semantic: readers accept every file of the same major version
+LIBVER = ("v110", "v110")  # HDF5 of 2016 and later: half the size of older layouts, checksummed
+
+
+def write(report: Report, path: Path) -> None:
+    """Write `path` atomically: a temporary file beside it, fsync, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        with h5py.File(temporary, "w", track_order=True, libver=LIBVER) as file:
+            file.attrs["schema"], file.attrs["schema_version"] = SCHEMA, SCHEMA_VERSION
+            write_report(file, report)
+            file.flush()
+        with open(temporary, "rb+") as raw:
+            os.fsync(raw.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise ReportError(
+            "The report could not be written.", where=str(path), found=str(error)
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def read(path: Path) -> Report:
+    """Read a report of this major schema version.
+
+    Raises ReportError when the file is missing, no HDF5, truncated, damaged, or of another schema.
+    """
+    if not path.is_file():
+        raise ReportError("There is no report here.", where=str(path), remedy=_MAKE_ONE)
+    if not h5py.is_hdf5(path):
+        size = path.stat().st_size
+        raise ReportError(
+            "This file is not HDF5.", where=str(path), found=f"{size} bytes", remedy=_MAKE_ONE
+        )
+    try:
+        with h5py.File(path, "r") as file:
+            _check_schema(file, path)
+            return read_report(file)
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        raise ReportError(
+            "The report is truncated or damaged.",
+            where=str(path),
+            found=str(error).splitlines()[0],
+            remedy=_MAKE_ONE,
+        ) from error
+
+
+_MAKE_ONE = "dyntools analyze RUN -o REPORT.h5"
+
+
+def _check_schema(file: h5py.File, path: Path) -> None:
+    schema, version = file.attrs.get("schema"), str(file.attrs.get("schema_version", ""))
+    if schema != SCHEMA:
+        raise ReportError(
+            "This HDF5 file is not a dyntools report.",
+            where=str(path),
+            found=f"schema {schema!r}",
+            remedy=_MAKE_ONE,
+        )
+    if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+        raise ReportError(
+            "This report has a schema that this dyntools does not read.",
+            where=str(path),
+            found=f"schema_version {version}, this dyntools reads {SCHEMA_VERSION}",
+            remedy="python -m pip install --upgrade dyntools",
+        )
