@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dyntools.report import Report
+from dyntools.views.fitted import Fitted
 
 MARKS = {"ok": "·", "set aside": "–", "damaged": "✗"}
 
@@ -30,7 +31,7 @@ def checkpoints(report: Report) -> RenderableType:
         step = "?" if row.step is None else str(row.step)
         remark = row.step_source if row.status == "ok" else f"{row.status}: {row.reason}"
         table.add_row(step, MARKS[row.status], escape(row.path), row.format, escape(remark))
-    return table
+    return _fitted(table)
 
 
 def measurable(
@@ -45,7 +46,7 @@ def measurable(
     table.add_row("can be measured", ", ".join(names))
     for name, reason in missing.items():
         table.add_row("missing", escape(f"{name}: {reason}"))
-    return table
+    return _fitted(table)
 
 
 def metric_list(facts: Sequence[Mapping[str, Any]]) -> RenderableType:
@@ -56,7 +57,7 @@ def metric_list(facts: Sequence[Mapping[str, Any]]) -> RenderableType:
     table.add_column("what it is", overflow="fold")
     for fact in facts:
         table.add_row(fact["name"], ", ".join(fact["needs"]), escape(fact["what"]))
-    return Group(table, Text("\nOne in full: dyntools metrics NAME", style="dim"))
+    return _fitted(Group(table, Text("\nOne in full: dyntools metrics NAME", style="dim")))
 
 
 def metric_card(fact: Mapping[str, Any]) -> RenderableType:
@@ -77,16 +78,21 @@ def metric_card(fact: Mapping[str, Any]) -> RenderableType:
     rows |= {f"setting {key}": f"default {value!r}" for key, value in fact["settings"].items()}
     for label, text in rows.items():
         table.add_row(label, escape(text))
-    return table
+    return _fitted(table)
 
 
 def next_commands(path: Path, report: Report) -> RenderableType:
     """What to type next."""
-    example = "layer_rotation" if "layer_rotation" in report.series else next(iter(report.series))
     shown = f"'{path}'" if " " in str(path) else str(path)
-    lines = (
-        f"dyntools show {shown} --metric {example}",
-        f"dyntools plot {shown} -o plots",
-        f"dyntools show {shown} --json",
-    )
-    return Text(f"report: {path}\nnext:   " + "\n        ".join(lines), style="dim", no_wrap=True)
+    lines = [f"dyntools plot {shown} -o plots", f"dyntools show {shown} --json"]
+    if report.series:
+        example = (
+            "layer_rotation" if "layer_rotation" in report.series else next(iter(report.series))
+        )
+        lines.insert(0, f"dyntools show {shown} --metric {example}")
+    text = f"report: {path}\nnext:   " + "\n        ".join(lines)
+    return _fitted(Text(text, style="dim", no_wrap=True))
+
+
+def _fitted(built: RenderableType) -> Fitted:
+    return Fitted(lambda width: built)
