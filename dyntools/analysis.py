@@ -148,7 +148,7 @@ def analyze(
     """
     device = device or device_of("auto")
     steps = run.steps if steps is None else steps
-    part = f"{shard[0]}/{shard[1]}" if shard[1] > 1 else ""
+    part = f"{shard[0] + 1}/{shard[1]}" if shard[1] > 1 else ""
     attributes = provenance.attributes(run, plan, device, steps, part, command)
     if finished := _finished(output, attributes, resume=resume, force=force):
         return finished

@@ -165,11 +165,13 @@ def _omissions(rows: Sequence[Row]) -> tuple[Omission, ...]:
 def merge(reports: Sequence[Report]) -> Report:
     """The parts of a sharded analysis as one report.
 
-    Raises ReportError when the parts do not come from the same run, metrics and settings.
+    Raises ReportError when the parts do not come from the same run, metrics and settings, or when
+    one is missing or given twice.
     """
     first = reports[0]
     for other in reports[1:]:
         _check_same_analysis(first, other)
+    _check_complete([str(report.attributes.get("shard", "")) for report in reports])
     names = dict.fromkeys(name for report in reports for name in report.series)
     series = {}
     for name in names:
@@ -194,6 +196,17 @@ def _check_same_analysis(first: Report, other: Report) -> None:
                 found=f"{key}: {first.attributes.get(key)!r} and {other.attributes.get(key)!r}",
                 remedy="merge the parts of one `dyntools analyze RUN --shard i/n`",
             )
+
+
+def _check_complete(shards: Sequence[str]) -> None:
+    """`shards` are all of "1/n" … "n/n", each once."""
+    wanted = [f"{i + 1}/{len(shards)}" for i in range(len(shards))]
+    if sorted(shards) != sorted(wanted):
+        raise ReportError(
+            "These are not all the parts of one analysis, each once.",
+            found="shards " + ", ".join(shard or "none" for shard in shards),
+            remedy="give every part that `dyntools analyze RUN --shard i/n` wrote",
+        )
 
 
 def _entry_of(series: Series) -> dict[str, Any]:

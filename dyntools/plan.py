@@ -46,7 +46,7 @@ class Task:
             "metric": metric.name,
             "group": metric.group,
             "version": metric.version,
-            "unit": metric.unit,
+            "unit": metric.unit.replace("per step", f"per {step_unit}"),
             "what": metric.what,
             "paper": metric.paper,
             "settings": dict(self.settings),

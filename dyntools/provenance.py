@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dyntools.checkpoints.fingerprint import fingerprint
+from dyntools.journal import encode_log
 from dyntools.plan import Plan
 
 if TYPE_CHECKING:
@@ -51,17 +53,19 @@ def attributes(
 
 def identity(run: Run, plan: Plan, device: torch.device, steps: Sequence[int]) -> str:
     """A hash of all that the numbers depend on."""
-    log = run.log
     content = {
         "checkpoints": [(row.step, row.fingerprint) for row in run.rows if row.status == "ok"],
-        "initial": run.initial.path.name if run.initial else "",
-        "log": [] if log is None else [(n, len(c.steps)) for n, c in log.curves.items()],
-        "roles": {} if log is None else {role.value: name for role, name in log.roles.items()},
+        "initial": fingerprint(run.initial) if run.initial else "",
+        "log": "" if run.log is None else _digest(encode_log(run.log)),
         "steps": list(steps),
         "metrics": [task.entry("") for task in plan.tasks],
         "device": device.type,
         "versions": [version(library) for library in LIBRARIES],
     }
+    return _digest(content)
+
+
+def _digest(content: object) -> str:
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -94,18 +94,20 @@ def _with_steps(found: Sequence[Checkpoint], aside: Aside) -> list[Checkpoint]:
 
 
 def _of_one_unit(found: list[Checkpoint], aside: Aside) -> tuple[list[Checkpoint], str]:
-    counts = Counter(c.step_unit for c in found if c.step != 0)  # zero is zero in any unit
+    # Zero is zero in any unit; a number of unknown unit is taken for a step.
+    units = ["step" if c.step_unit == "unknown" else c.step_unit for c in found]
+    counts = Counter(unit for c, unit in zip(found, units, strict=True) if c.step != 0)
     if not counts:
         return found, "step"
     unit = max(counts, key=lambda u: (counts[u], u == "step"))
     kept = []
-    for checkpoint in found:
-        if checkpoint.step_unit == unit or checkpoint.step == 0:
+    for checkpoint, own in zip(found, units, strict=True):
+        if own == unit or checkpoint.step == 0:
             kept.append(checkpoint)
         else:
-            reason = f"counts in {checkpoint.step_unit}s ({checkpoint.step}), the others in {unit}s"
+            reason = f"counts in {own}s ({checkpoint.step}), the others in {unit}s"
             aside.append((checkpoint, reason))
-    return kept, "step" if unit == "unknown" else unit
+    return kept, unit
 
 
 def _of_one_model(found: Sequence[Checkpoint], aside: Aside, root: Path) -> list[Checkpoint]:

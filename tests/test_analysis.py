@@ -214,3 +214,27 @@ def test_live_and_from_disk_the_bits_agree() -> None:
         a, b = measure(stored, task.metric), measure(live, task.metric)
         assert a.values.tobytes() == b.values.tobytes(), task.name
         assert a.skipped == b.skipped
+
+
+def test_a_changed_log_or_start_is_another_analysis(small_run: Path, tmp_path: Path) -> None:
+    """Same names and lengths, other values: a stale report must not be handed out."""
+    initial, output = tmp_path / "init.pt", tmp_path / "r.h5"
+    (small_run / "step-00000.pt").rename(initial)
+
+    def again() -> Report:
+        run = open_run(small_run, initial=initial)
+        return analyze(run, make_plan(run), output, device=CPU, resume=True)
+
+    again()
+    again()
+    log = small_run / "log.jsonl"
+    text = log.read_text()
+    log.write_text(text.replace("1.0", "1.5"))
+    with pytest.raises(ReportError, match="report here already"):
+        again()
+    log.write_text(text)
+    weights = torch.load(initial, weights_only=True)
+    weights["model"]["0.weight"] *= 2
+    torch.save(weights, initial)
+    with pytest.raises(ReportError, match="report here already"):
+        again()

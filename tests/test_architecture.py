@@ -35,7 +35,7 @@ TORCH_FREE = (
     *("errors", "measurement", "log", "report", "journal", "hdf5", "assembly", "findings"),
     *("views", "metrics", "logs", "checkpoint", "matrix", "cli", "plan"),
 )
-HOMES = {"h5py": "hdf5", "matplotlib": "views", "typer": "cli", "safetensors": "checkpoints"}
+HOMES = {"h5py": "hdf5", "matplotlib": "views", "typer": "cli"}
 
 
 def room(path: Path) -> str:

@@ -78,10 +78,13 @@ def test_shards_merge_into_the_whole() -> None:
             steps = fields["steps"].tolist()
             fields["omissions"] = tuple(type(o)(o.entry, o.reason, steps) for o in one.omissions)
             series[name] = type(one)(**fields)
-        attributes = {**whole.attributes, "shard": f"{i}/2"}
+        attributes = {**whole.attributes, "shard": f"{i + 1}/2"}
         parts.append(Report(attributes, series, whole.checkpoints, whole.log, whole.notes))
     assert_same(merge(parts), whole)
     assert_same(merge(parts[::-1]), whole)
+    for wrong in (parts[:1], [parts[0], parts[0]], [*parts, parts[1]]):
+        with pytest.raises(ReportError, match="not all the parts"):
+            merge(wrong)
 
 
 def test_parts_of_different_analyses_are_refused() -> None:

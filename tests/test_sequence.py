@@ -92,6 +92,13 @@ def test_another_unit_is_set_aside() -> None:
     assert "counts in epochs" in aside["d"]
 
 
+def test_a_number_of_unknown_unit_is_taken_for_a_step() -> None:
+    names, aside, unit = order(checkpoint("a-5", 5, "unknown"), checkpoint("b", 10))
+    assert names == ["a-5", "b"]
+    assert not aside
+    assert unit == "step"
+
+
 def test_another_model_is_set_aside_and_a_changed_head_is_not() -> None:
     names, aside, _ = order(
         checkpoint("a", 1),

@@ -1,6 +1,7 @@
 """The command line: one command, one file; each parses, calls one function and prints one view.
 
-Exit codes: 0 done · 1 a check failed · 2 use or data error · 3 inconclusive · 130 interrupted.
+Exit codes: 0 done · 2 use or data error · 130 interrupted. 1 and 3 are kept for checks of reports
+(failed, inconclusive), so that an error is never taken for a verdict.
 Nothing here imports torch; a command that needs it imports the analysis when it is run.
 """
 

@@ -134,14 +134,17 @@ def _chosen_steps(
 def _announcement(run: Run, plan: Plan, steps: Sequence[int], device: str) -> str:
     parts = []
     if plan.of_weights:
-        parts.append(
-            f"{len(steps)} checkpoints × {len(plan.of_weights)} metrics of weights on {device}"
-        )
+        checkpoints = _count(len(steps), "checkpoint")
+        parts.append(f"{checkpoints} × {_count(len(plan.of_weights), 'metric')} on {device}")
     if plan.of_log:
-        parts.append(f"{len(plan.of_log)} metrics of the log")
+        parts.append(_count(len(plan.of_log), "metric") + " of the log")
     lines = [f"{run.name}: " + ", ".join(parts)]
     lines += [f"left out: {name}: {reason}" for name, reason in plan.left_out.items()]
     return "\n".join(lines)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _print(report: Report, path: Path, shard: str | None) -> None:

@@ -13,7 +13,7 @@ from dyntools.cli import terminal
 if TYPE_CHECKING:
     import torch
 
-LIBRARIES = ("dyntools", "torch", "numpy", "scipy", "h5py", "matplotlib", "safetensors", "typer")
+LIBRARIES = ("dyntools", "torch", "numpy", "scipy", "h5py", "matplotlib", "typer", "rich")
 TOLERANCE = 1e-10  # float64 rounding of a Hessian with entries near 1, with room
 
 

@@ -30,5 +30,4 @@ def command(
         )
     report = assembly.merge([hdf5.read(part) for part in parts])
     hdf5.write(report, output)
-    steps = {step for series in report.series.values() for step in series.steps.tolist()}
-    terminal.stdout().print(f"wrote {output}: {len(report.series)} metrics, {len(steps)} steps")
+    terminal.stdout().print(f"wrote {output}: {len(report.series)} metrics of {len(parts)} parts")

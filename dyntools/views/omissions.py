@@ -59,6 +59,9 @@ def _by_reason(report: Report) -> list[_Reason]:
     reasons: dict[str, _Reason] = {}
     for series in report.series.values():
         for omission in series.omissions:
+            early = len(series.steps) and int(series.steps[-1]) not in omission.steps
+            if early and LAYER not in series.dims:
+                continue  # too few points at first is how every log begins
             reason = _noted(reasons, omission.reason, omission.entry)
             reason.metrics[series.metric] = None
             reason.of_tensors = LAYER in series.dims

@@ -243,8 +243,17 @@ def test_reasons_that_differ_in_numbers_are_one(build: Build) -> None:
     assert "no problem" in printed(tables.omissions(report))
 
 
+def test_what_a_log_lacked_only_at_first_is_not_told(small: Report) -> None:
+    series = small["generalization_gap"]
+    early = replace(series, omissions=(Omission("gl", "needs 5 checks", (0,)),))
+    assert int(series.steps[-1]) != 0
+    assert "gl" not in printed(tables.omissions(Report({}, {"generalization_gap": early})))
+
+
 def test_a_part_of_a_metric_is_not_called_a_tensor(small: Report) -> None:
-    gap = replace(small["generalization_gap"], omissions=(Omission("gl", "not > 0", (50,)),))
+    series = small["generalization_gap"]
+    last = int(series.steps[-1])
+    gap = replace(series, omissions=(Omission("gl", "not > 0", (last,)),))
     shown = printed(tables.omissions(Report({}, {"generalization_gap": gap})))
     assert "gl (generalization_gap)" in shown
     assert "tensor" not in shown

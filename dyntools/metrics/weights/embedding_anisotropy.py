@@ -32,7 +32,10 @@ def is_token_embedding(name: str, shape: tuple[int, ...]) -> bool:
     """Whether a parameter is a table of token vectors, one a row."""
     parts = name.lower().split(".")
     named = any(part in ("wte", "lm_head") or "embed" in part for part in parts)
-    return named and len(shape) == 2 and shape[0] > shape[1] and "pos" not in name.lower()
+    positional = any(
+        part == "wpe" or part.startswith("pos") or "position" in part for part in parts
+    )
+    return named and not positional and len(shape) == 2 and shape[0] > shape[1]
 
 
 def anisotropy(table: Tensor) -> tuple[float, float, int]:
