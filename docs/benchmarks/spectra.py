@@ -5,8 +5,8 @@
 Layers: five GPT-2-size blocks (30 matrices: 4 of 768x768, 3072x768, 768x3072 each), fresh ("gauss":
 N(0, 0.02)) and heavy-tailed ("trained": three spikes over an i^-1/2 tail), and an embedding of
 50257x768. Every tool runs in a process of its own; the tools take turns, so that a noisy machine
-disturbs all alike. Given is the median over rounds; ratios are of CPU time, medians of the ratios of
-single rounds. Writes docs/benchmarks/spectra.md.
+disturbs all alike. Given is the median over rounds; ratios are medians of the ratios of single
+rounds. Writes docs/benchmarks/spectra.md.
 
 --peers: a Python that can import weightwatcher, torch, numpy and scipy; it is no dependency.
 """
@@ -131,7 +131,7 @@ def weightwatcher(weights: Weights) -> Once:
 
     warnings.filterwarnings("ignore")
     with contextlib.redirect_stdout(io.StringIO()):
-        import weightwatcher as ww
+        import weightwatcher as ww  # type: ignore[import-not-found]
 
     logging.getLogger("weightwatcher").setLevel(logging.CRITICAL)
     model = torch.nn.Module()
@@ -232,11 +232,9 @@ def compare(
     first = runs[next(iter(tools))]
     for label, found in runs.items():
         medians = {key: median(run[key] for run in found) for key in found[0]}
-        ratios = [
-            median(a[key] / b[key] for a, b in zip(found, first, strict=True))
-            for key in ("cpu", "wall")
-        ]
-        yield label, medians, *ratios
+        pairs = list(zip(found, first, strict=True))
+        cpu, wall = (median(a[key] / b[key] for a, b in pairs) for key in ("cpu", "wall"))
+        yield label, medians, cpu, wall
 
 
 HEAD = """| tool | CPU s | wall s | CPU ratio | wall ratio | extra memory MB | matrices |
@@ -260,8 +258,8 @@ def main() -> None:
         for case, (kind, shapes) in CASES.items():
             file = Path(folder) / "weights.pt"
             write_weights(kind, shapes, file)
-            for threads in (1, 2):
-                for what, tools in (("all singular values", spectra), ("largest only", TOP)):
+            for what, tools in (("all singular values", spectra), ("largest only", TOP)):
+                for threads in (1, 2):
                     title = f"{case}, {what}, {threads} thread{'s' * (threads > 1)}"
                     rows = list(compare(tools, pythons, file, threads, options.rounds))
                     text.append(f"\n## {title}\n\n{HEAD}" + "".join(line(*row) for row in rows))

@@ -19,6 +19,7 @@ import scipy.linalg
 import torch
 from numpy.typing import NDArray
 from scipy.linalg.blas import dsyrk
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from dyntools.linalg.tall import Tall
@@ -29,6 +30,10 @@ GRAM_LIMIT = 1e-5
 # Rounding moves λ_i(G) by less than ROUNDING·√k·ε·λ_1; by the QR route s_i by less than the same
 # times s_1. Measured on matrices of exactly known spectrum, k = 4 to 1024: at most 2.0·√k.
 ROUNDING = 4.0
+# Eigenvalues are found on one thread: the solver alternates short parallel pieces, and threads that
+# wait for one another by spinning cost 2 to 80 times the time where anything else runs (measured on
+# two shared cores, k = 256 to 2048); on an idle machine a second thread gains a third.
+THREADS = ThreadpoolController()
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +69,9 @@ def singular_values(matrix: Tensor, *, minus: Tensor | None = None) -> Spectrum:
     values, error = _from_gram(gram)
     if values[-1] >= GRAM_LIMIT * values[0]:
         return Spectrum(values * scale, error * scale, "eigenvalues of the Gram matrix in float64")
-    values = scipy.linalg.svdvals(_triangle(tall, scale), check_finite=False)
+    triangle = _triangle(tall, scale)
+    with THREADS.limit(limits=1, user_api="blas"):
+        values = scipy.linalg.svdvals(triangle, check_finite=False)
     error = np.full(k, ROUNDING * math.sqrt(k) * EPSILON * values[0])
     return Spectrum(values * scale, error * scale, "block-wise QR and SVD in float64")
 
@@ -91,9 +98,10 @@ def _from_gram(
     gram: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Square roots of the eigenvalues, descending, and how far each may be off; `gram` is lost."""
-    squares = scipy.linalg.eigh(
-        gram, eigvals_only=True, lower=True, driver="evd", overwrite_a=True, check_finite=False
-    )
+    with THREADS.limit(limits=1, user_api="blas"):
+        squares = scipy.linalg.eigh(
+            gram, eigvals_only=True, lower=True, driver="evd", overwrite_a=True, check_finite=False
+        )
     squares = squares[::-1].clip(min=0.0)
     values = np.sqrt(squares)
     shift = ROUNDING * math.sqrt(len(squares)) * EPSILON * squares[0]

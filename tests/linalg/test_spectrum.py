@@ -55,7 +55,7 @@ def test_a_smallest_value_of_1e_7_keeps_its_digits() -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_a_long_matrix_is_summed_over_several_blocks(seed: int) -> None:
-    matrix = gaussian((1500, 400), seed).double()
+    matrix = gaussian((2700, 400), seed).double()
     assert len(list(Tall.of(matrix).blocks())) > 1
     np.testing.assert_allclose(singular_values(matrix).values, reference(matrix), rtol=1e-11)
     matrix[:, 0] = matrix[:, 1]  # singular: over several blocks by QR
@@ -127,6 +127,12 @@ def test_nan_or_inf_gives_nan_and_says_so(bad: float, place: tuple[int, int]) ->
     found = singular_values(matrix)
     assert np.isnan(found.values).all()
     assert "NaN" in found.method
+
+
+def test_a_parameter_that_requires_gradients_is_a_matrix_like_any() -> None:
+    parameter = torch.nn.Parameter(gaussian((30, 20), 0))
+    found = singular_values(parameter, minus=parameter.detach() / 2)
+    np.testing.assert_allclose(2 * found.values, reference(parameter.detach()), rtol=1e-9)
 
 
 def test_the_argument_is_not_touched() -> None:
