@@ -1,6 +1,6 @@
 """Time and memory of weight spectra: dyntools, the bare arithmetic, and other tools.
 
-    python docs/benchmarks/spectra.py [--peers PYTHON]
+    python docs/benchmarks/spectra.py [--peers PYTHON] [--threads 1 2] [--rounds 5]
 
 Layers: five GPT-2-size blocks (30 matrices: 4 of 768x768, 3072x768, 768x3072 each), fresh ("gauss":
 N(0, 0.02)) and heavy-tailed ("trained": three spikes over an i^-1/2 tail), and an embedding of
@@ -246,6 +246,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--peers", metavar="PYTHON")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--work", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
@@ -253,13 +254,13 @@ def main() -> None:
         return
     spectra = {k: v for k, v in SPECTRA.items() if options.peers or v != "weightwatcher"}
     pythons = {"weightwatcher": options.peers} if options.peers else {}
-    text = [heading(options.rounds, options.peers)]
+    text = [heading(options.peers)]
     with tempfile.TemporaryDirectory() as folder:
         for case, (kind, shapes) in CASES.items():
             file = Path(folder) / "weights.pt"
             write_weights(kind, shapes, file)
             for what, tools in (("all singular values", spectra), ("largest only", TOP)):
-                for threads in (1, 2):
+                for threads in options.threads:
                     title = f"{case}, {what}, {threads} thread{'s' * (threads > 1)}"
                     rows = list(compare(tools, pythons, file, threads, options.rounds))
                     text.append(f"\n## {title}\n\n{HEAD}" + "".join(line(*row) for row in rows))
@@ -272,17 +273,18 @@ def line(label: str, medians: Mapping[str, float], cpu: float, wall: float) -> s
     return f"| {label} | {times} | {medians['extra']:.0f} | {medians['count']:.0f} |\n"
 
 
-def heading(rounds: int, peers: str | None) -> str:
+def heading(peers: str | None) -> str:
     versions = [f"Python {platform.python_version()}"]
     versions += [f"{name} {version(name)}" for name in ("torch", "numpy", "scipy")]
     if peers:
         code = "from importlib.metadata import version; print(version('weightwatcher'))"
         found = subprocess.run([peers, "-c", code], capture_output=True, text=True, check=True)
         versions.append(f"weightwatcher {found.stdout.strip()}")
-    command = "python docs/benchmarks/spectra.py" + (" --peers PYTHON" if peers else "")
+    given = ["PYTHON" if word == peers else word for word in sys.argv[1:]]
+    command = " ".join(["python docs/benchmarks/spectra.py", *given])
     cores = f"{os.cpu_count()} cores, {platform.machine()}"
     return (
-        f"# Weight spectra\n\nMade by `{command}` ({rounds} rounds; {', '.join(versions)};"
+        f"# Weight spectra\n\nMade by `{command}` ({', '.join(versions)};"
         f" {cores}, shared with other work: trust CPU time and ratios).\nWhat is compared is said"
         " at the top of the script. Ratios are to the first line of each table; extra memory is the"
         " peak beyond\nthe loaded weights; matrices: how many the tool gave an answer for."

@@ -175,7 +175,9 @@ def page(results: NDArray[np.float64], fitted: list[int], seed: int) -> str:
         for k, (r, a, b, p) in enumerate(found)
     )
     most, least = results[fitted[0]], results[fitted[-1]]
-    paired = most[:, 1] - least[:, 1]
+    test = results[fitted, :, 1]
+    paired = test[0] - test[-1]
+    grows = f"{least[:, 2:].mean():.2f} to {most[:, 2:].mean():.2f}"
     change = f"{paired.mean():+.4f} ± {paired.std(ddof=1) / math.sqrt(SEEDS):.4f}"
     ahead = least[:, 2:].mean(0) / random_walk(RATES[names[-1]])
     rotation = results[fitted][:, :, 2:]
@@ -183,6 +185,7 @@ def page(results: NDArray[np.float64], fitted: list[int], seed: int) -> str:
     phases = ", ".join(f"{epochs} × {part:g}" for epochs, part in PHASES)
     packages = ("dyntools", "torch", "numpy", "scipy", "scikit-learn")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    python = f"Python {platform.python_version()}"
     return f"""\
 # Layer rotation on digits
 
@@ -192,11 +195,10 @@ surprisingly powerful indicator of generalization in deep networks?*,
 [arXiv:1806.01603](https://arxiv.org/abs/1806.01603).
 
 **Outcome. {outcome}.** Runs that rotated more tested {sense}: rank correlation {rho:.2f}, 95 %
-interval {low:.2f} to {high:.2f}, over {SEEDS * len(fitted)} runs that all fit their training images.
-From rate {names[-1]} to {names[0]} the mean rotation grows from {least[:, 2:].mean():.2f} to \
-{most[:, 2:].mean():.2f}, and test accuracy changes by
-{change} (paired by seed, ± standard error). Without the two largest rates {left}:
-{rest:.2f}, interval {rest_low:.2f} to {rest_high:.2f}.
+interval {low:.2f} to {high:.2f}, over {test.size} runs that all fit their training images.
+From rate {names[-1]} to {names[0]} the mean rotation grows from {grows}, and test accuracy
+changes by {change} (paired by seed, ± standard error). Without the two largest rates
+{left}: {rest:.2f}, interval {rest_low:.2f} to {rest_high:.2f}.
 
 ## Setting
 
@@ -219,7 +221,8 @@ factor for each phase.
 
 ![Test accuracy over rotation, and rotation over the learning rate](figures/{FIGURE.name})
 
-Left: each run, and mean ± standard deviation. Right: each kernel, mean over seeds.
+Left: each run, and beside the runs of a rate their mean ± standard deviation. Right: each kernel,
+mean over seeds.
 
 Spearman's ρ of mean rotation and test accuracy over the pairs of rate and seed, leaving out one
 large rate after the other. The interval resamples seeds, and is rough with {SEEDS} of them; p is
@@ -250,7 +253,7 @@ Rotation was varied through the learning rate alone: its effect cannot be told f
 rate. The phases were chosen so that large rates fit too. With a single drop of the rate, the
 largest did not, and the second not always.
 
-Made by `python docs/reproductions/layer_rotation.py --seed {seed}` (Python {platform.python_version()},
+Made by `python docs/reproductions/layer_rotation.py --seed {seed}` ({python},
 {versions}). It needs
 `python -m pip install scikit-learn`. On another processor the last digits may differ.
 """
