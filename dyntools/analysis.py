@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,10 +57,11 @@ def measure_all(snapshot: Snapshot, tasks: Sequence[Task]) -> Iterator[Row]:
     parts: dict[str, list[Measurement]] = {task.name: [] for task in tasks}
     seconds = dict.fromkeys(parts, 0.0)
     able = [task for task in tasks if not lacking(task.metric, snapshot)]
-    for name in snapshot.params if any(task.metric.layerwise for task in able) else ():
-        one = snapshot.only(name)
-        for task in able:
-            if task.metric.layerwise:
+    layerwise = [task for task in able if task.metric.layerwise]
+    with _one_thread():
+        for name in snapshot.params if layerwise else ():
+            one = snapshot.only(name)
+            for task in layerwise:
                 started = time.perf_counter()
                 parts[task.name].append(_guarded(one, task, name))
                 seconds[task.name] += time.perf_counter() - started
@@ -73,6 +75,22 @@ def measure_all(snapshot: Snapshot, tasks: Sequence[Task]) -> Iterator[Row]:
             found = _guarded(snapshot, task, "")
         elapsed = seconds[task.name] + time.perf_counter() - started
         yield Row(task.name, snapshot.step, elapsed, found)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """torch on one thread, as it was before afterwards.
+
+    Sums over blocks are bound by memory and gain little from a second thread; on a machine that is
+    busy training, threads that wait for one another made them 20 times slower (measured, two shared
+    cores). It also makes the last bits independent of how many threads there are.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _guarded(snapshot: Snapshot, task: Task, entry: str) -> Measurement:

@@ -238,3 +238,25 @@ def test_a_changed_log_or_start_is_another_analysis(small_run: Path, tmp_path: P
     torch.save(weights, initial)
     with pytest.raises(ReportError, match="report here already"):
         again()
+
+
+def test_the_bits_do_not_depend_on_the_number_of_threads() -> None:
+    """torch sums large blocks in another order on two threads; and they are given back after."""
+    from dyntools.metrics.weights import WEIGHTS
+    from dyntools.snapshot import Tensors
+
+    generator = torch.Generator().manual_seed(0)
+    start = Snapshot(0, Tensors.of({"w": torch.randn(900, 700, generator=generator)}))
+    now = Snapshot(
+        9,
+        Tensors.of({"w": torch.randn(900, 700, generator=generator)}),
+        initial=start,
+        previous=start,
+    )
+    found = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        fresh = Snapshot(9, now.params, initial=start, previous=start)
+        found.append([measure(fresh, metric).values.tobytes() for metric in WEIGHTS])
+        assert torch.get_num_threads() == threads
+    assert found[0] == found[1]

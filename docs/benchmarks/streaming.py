@@ -35,7 +35,7 @@ TABLE = Path(__file__).with_suffix(".md")
 METRICS = ("weight_norm", "layer_rotation", "relative_update", "effective_rank", "sparsity")
 
 MEASURE = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 import torch
 from dyntools import analyze, make_plan, open_run
@@ -51,7 +51,9 @@ if count:
 else:
     import scipy.linalg, h5py, dyntools.analysis, dyntools.hdf5
     seconds = 0.0
-print(json.dumps([resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, seconds]))
+status = Path("/proc/self/status").read_text()  # ru_maxrss would count the parent's memory too
+peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
+print(json.dumps([peak, seconds]))
 """
 
 
