@@ -12,11 +12,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dyntools.analysis import analyze, measure
+    from dyntools.analysis import analyze
     from dyntools.errors import DyntoolsError
     from dyntools.findings import find as find_findings
     from dyntools.hdf5 import read as read_report
     from dyntools.measurement import Measurement, Status
+    from dyntools.measuring import measure
     from dyntools.opening import open_run
     from dyntools.plan import make_plan
     from dyntools.report import Report, Series
@@ -35,7 +36,7 @@ _HOMES = {
     "analyze": ("analysis", "analyze"),
     "find_findings": ("findings", "find"),
     "make_plan": ("plan", "make_plan"),
-    "measure": ("analysis", "measure"),
+    "measure": ("measuring", "measure"),
     "open_run": ("opening", "open_run"),
     "read_report": ("hdf5", "read"),
     "snapshots": ("run", "snapshots"),

@@ -1,129 +1,32 @@
-"""Analysis: where metrics meet snapshots, and how a run becomes a report.
+"""Analysis: how a run becomes a report.
 
-`measure` is the one function through which every door goes: the library, the command line and a
-live recorder differ only in how they make snapshots. `analyze` drives it over a run: each finished
-measurement is a line in a journal beside the report, and at the end the journal is sealed into
-HDF5. Whatever interrupts it, `resume` continues from the journal and gives the same report.
-
-Layerwise metrics are measured tensor by tensor, all of them on one tensor before the next is read,
-so that memory is bounded by the largest tensor and each is read from disk once.
+Each finished measurement is a line in a journal beside the report; at the end the journal is sealed
+into HDF5. Whatever interrupts it, `resume` continues from the journal and gives the same report.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from dyntools import hdf5, provenance
-from dyntools.assembly import report_of_journal, stack_layers
-from dyntools.errors import CheckpointError, ReportError, UsageError
-from dyntools.journal import Journal, Row
+from dyntools.assembly import report_of_journal
+from dyntools.errors import ReportError
+from dyntools.journal import Journal
 from dyntools.log import Log, Role
-from dyntools.measurement import Measurement, skipped
-from dyntools.metrics import find
-from dyntools.metrics.metric import Metric, Setting
-from dyntools.plan import Plan, Task, lacking
+from dyntools.measuring import device_of, measure_all
+from dyntools.plan import Plan, Task
 from dyntools.report import Report
 from dyntools.run import Run, log_snapshots, snapshots
-from dyntools.snapshot import Snapshot
 
 LOG_POINTS = 200  # most steps at which log metrics are measured; chosen: as wide as a plot
 
-Progress = Callable[[str, int, int], None]  # what is being measured, done, total
-
-
-def measure(snapshot: Snapshot, metric: Metric | str, **settings: Setting) -> Measurement:
-    """One metric on one snapshot.
-
-    A missing input gives an empty measurement that says what is missing. Raises UsageError for an
-    unknown metric or setting.
-    """
-    metric = find(metric) if isinstance(metric, str) else metric
-    task = Task(metric, metric.settings(settings))
-    return next(iter(measure_all(snapshot, (task,)))).measurement
-
-
-def measure_all(snapshot: Snapshot, tasks: Sequence[Task]) -> Iterator[Row]:
-    """Several metrics on one snapshot, tensor by tensor where they are layerwise.
-
-    What metrics share, such as a spectrum, is on the account of the first that asks for it.
-    """
-    parts: dict[str, list[Measurement]] = {task.name: [] for task in tasks}
-    seconds = dict.fromkeys(parts, 0.0)
-    able = [task for task in tasks if not lacking(task.metric, snapshot)]
-    layerwise = [task for task in able if task.metric.layerwise]
-    with _one_thread():
-        for name in snapshot.params if layerwise else ():
-            one = snapshot.only(name)
-            for task in layerwise:
-                started = time.perf_counter()
-                parts[task.name].append(_guarded(one, task, name))
-                seconds[task.name] += time.perf_counter() - started
-    for task in tasks:
-        started = time.perf_counter()
-        if reason := lacking(task.metric, snapshot):
-            found = skipped(reason, task.metric.dims)
-        elif task.metric.layerwise:
-            found = stack_layers(parts[task.name], task.metric.dims)
-        else:
-            found = _guarded(snapshot, task, "")
-        elapsed = seconds[task.name] + time.perf_counter() - started
-        yield Row(task.name, snapshot.step, elapsed, found)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """torch on one thread, as it was before afterwards.
-
-    Sums over blocks are bound by memory and gain little from a second thread; on a machine that is
-    busy training, threads that wait for one another made them 20 times slower (measured, two shared
-    cores). It also makes the last bits independent of how many threads there are.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _guarded(snapshot: Snapshot, task: Task, entry: str) -> Measurement:
-    """The measurement, or an empty one with the reason when the data do not allow it."""
-    try:
-        return task.metric.measure(snapshot, **task.settings)
-    except CheckpointError as error:
-        reason = f"cannot be read: {error.what}" + (f" ({error.found})" if error.found else "")
-    except torch.OutOfMemoryError:
-        reason = f"out of memory on {snapshot.device}"
-    except np.linalg.LinAlgError as error:
-        reason = f"the decomposition failed: {error}"
-    return replace(skipped(reason, task.metric.dims), skipped={entry: reason})
-
-
-def device_of(name: str) -> torch.device:
-    """The device of a `--device` option. Raises UsageError when the machine has no such device."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(
-            f"There is no device {name!r}.", remedy="auto, cpu, cuda, cuda:1, mps"
-        ) from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        found = f"{torch.cuda.device_count()} CUDA devices"
-        raise UsageError(f"There is no device {name}.", found=found, remedy="--device auto")
-    if device.type == "mps":
-        if not torch.backends.mps.is_available():
-            raise UsageError("There is no device mps.", remedy="--device auto")
-        return torch.device("cpu")  # mps has no float64, in which everything here is computed
-    return device
+Progress = Callable[[str, float, int], None]  # what is being measured, done, total
 
 
 def log_points(log: Log) -> list[int]:
@@ -175,7 +78,12 @@ def analyze(
     with _opened(path, append=done is not None) as journal:
         if done is None:
             _begin(journal, run, plan, attributes)
-        _measure_run(journal, run, plan, steps, device, shard, done or set(), progress)
+        at = log_points(run.log) if run.log is not None and shard[0] == 0 else []
+        of_log = _waiting(plan.of_log, at, done or set())
+        of_weights = _waiting(plan.of_weights, steps[shard[0] :: shard[1]], done or set())
+        meter = _Meter(len(of_log) + sum(map(len, of_weights.values())), progress)
+        _measure_log(journal, run, of_log, meter)
+        _measure_weights(journal, run, of_weights, device, meter)
         journal.write("finished", time=provenance.now())
     report = report_of_journal(path)
     report = replace(report, attributes={**report.attributes, "finished": provenance.now()})
@@ -257,37 +165,51 @@ def _begin(journal: Journal, run: Run, plan: Plan, attributes: dict[str, object]
         journal.log(run.log)
 
 
-def _measure_run(
+@dataclass
+class _Meter:
+    """How much is done, in units of one metric on one checkpoint, told to whoever draws the bar."""
+
+    total: int
+    progress: Progress | None
+    done: float = 0
+
+    def tell(self, what: str, more: float = 0) -> None:
+        if self.progress is not None:
+            self.progress(what, self.done + more, self.total)
+
+
+def _measure_log(
+    journal: Journal, run: Run, waiting: Mapping[int, Sequence[Task]], meter: _Meter
+) -> None:
+    for snapshot in log_snapshots(run, waiting):
+        for row in measure_all(snapshot, waiting[snapshot.step]):
+            journal.measurement(row)
+        meter.done += 1
+        meter.tell("training log")
+
+
+def _measure_weights(
     journal: Journal,
     run: Run,
-    plan: Plan,
-    steps: Sequence[int],
+    waiting: Mapping[int, Sequence[Task]],
     device: torch.device,
-    shard: tuple[int, int],
-    done: set[tuple[str, int]],
-    progress: Progress | None,
+    meter: _Meter,
 ) -> None:
-    mine = list(steps)[shard[0] :: shard[1]]
-    at = log_points(run.log) if run.log is not None and plan.of_log and shard[0] == 0 else []
-    total, count = len(at) + len(mine) * len(plan.of_weights), 0
-
-    def told(what: str, finished: int) -> None:
-        if progress is not None:
-            progress(what, finished, total)
-
-    waiting = {step: [t for t in plan.of_log if (t.name, step) not in done] for step in at}
-    for snapshot in log_snapshots(run, at, device):
-        for row in measure_all(snapshot, waiting[snapshot.step]):
+    for snapshot in snapshots(run, steps=waiting, device=device):
+        tasks, what = waiting[snapshot.step], f"{run.step_unit} {snapshot.step}"
+        meter.tell(what)
+        for row in measure_all(snapshot, tasks, partial(_tell_share, meter, what, len(tasks))):
             journal.measurement(row)
-        count += 1
-        told("training log", count)
-    waiting = {step: [t for t in plan.of_weights if (t.name, step) not in done] for step in mine}
-    for step in mine:
-        count += len(plan.of_weights) - len(waiting[step])
-    left = [step for step in mine if waiting[step]]
-    for snapshot in snapshots(run, steps=left, device=device):
-        told(f"{run.step_unit} {snapshot.step}", count)
-        for row in measure_all(snapshot, waiting[snapshot.step]):
-            journal.measurement(row)
-            count += 1
-            told(f"{run.step_unit} {snapshot.step}", count)
+        meter.done += len(tasks)
+
+
+def _tell_share(meter: _Meter, what: str, tasks: int, share: float) -> None:
+    meter.tell(what, tasks * share)
+
+
+def _waiting(
+    tasks: Sequence[Task], steps: Sequence[int], done: set[tuple[str, int]]
+) -> dict[int, list[Task]]:
+    """The tasks that each step still lacks, without the steps that lack none."""
+    left = {step: [task for task in tasks if (task.name, step) not in done] for step in steps}
+    return {step: waiting for step, waiting in left.items() if waiting}

@@ -14,13 +14,12 @@ import pytest
 import torch
 
 from dyntools import analyze, hdf5, make_plan, measure, open_run, snapshots
-from dyntools.analysis import device_of, journal_path, log_points
+from dyntools.analysis import journal_path, log_points
 from dyntools.assembly import merge
 from dyntools.checkpoint import Checkpoint
-from dyntools.errors import CheckpointError, ReportError, UsageError
+from dyntools.errors import CheckpointError, ReportError
 from dyntools.measurement import Status
 from dyntools.report import Report
-from dyntools.snapshot import Snapshot
 from tests.processes import FIXTURES, ROOT
 from tests.reports import assert_same
 
@@ -86,7 +85,7 @@ def test_an_interrupted_analysis_is_continued_and_gives_the_same_report(
 ) -> None:
     whole = analyzed(small_run, tmp_path / "whole.h5")
     output = tmp_path / "r.h5"
-    for stop_after in range(1, 60, 7):
+    for stop_after in range(1, 30, 4):
         calls = 0
 
         def interrupt(what: str, done: int, total: int, after: int = stop_after) -> None:
@@ -151,12 +150,6 @@ def test_a_tensor_that_cannot_be_read_is_a_reason_and_the_rest_is_measured(
     assert any("the file ended early" in o.reason for o in series.omissions)
 
 
-@pytest.mark.parametrize("name", ["cuda:99", "tpu", "nonsense"])
-def test_a_device_that_is_not_there_is_refused(name: str) -> None:
-    with pytest.raises(UsageError, match="no device"):
-        device_of(name)
-
-
 @pytest.mark.slow
 def test_killed_at_random_moments_it_resumes_to_the_same_report(tmp_path: Path) -> None:
     """kill -9, twenty times; then once to the end."""
@@ -193,29 +186,6 @@ def _wait_for_journal(process: subprocess.Popen[bytes], output: Path) -> None:
         time.sleep(0.005)
 
 
-def test_live_and_from_disk_the_bits_agree() -> None:
-    """The third door: a snapshot of tensors in memory says what the checkpoint says."""
-    from dyntools.snapshot import Tensors
-
-    run = open_run(RUN)
-    stored = list(snapshots(run))[-1]
-
-    def alive(one: Snapshot | None) -> Snapshot | None:
-        return None if one is None else Snapshot(one.step, Tensors.of(dict(one.params)))
-
-    live = Snapshot(
-        stored.step,
-        Tensors.of(dict(stored.params)),
-        initial=alive(stored.initial),
-        previous=alive(stored.previous),
-        log=stored.log,
-    )
-    for task in make_plan(run).tasks:
-        a, b = measure(stored, task.metric), measure(live, task.metric)
-        assert a.values.tobytes() == b.values.tobytes(), task.name
-        assert a.skipped == b.skipped
-
-
 def test_a_changed_log_or_start_is_another_analysis(small_run: Path, tmp_path: Path) -> None:
     """Same names and lengths, other values: a stale report must not be handed out."""
     initial, output = tmp_path / "init.pt", tmp_path / "r.h5"
@@ -238,25 +208,3 @@ def test_a_changed_log_or_start_is_another_analysis(small_run: Path, tmp_path: P
     torch.save(weights, initial)
     with pytest.raises(ReportError, match="report here already"):
         again()
-
-
-def test_the_bits_do_not_depend_on_the_number_of_threads() -> None:
-    """torch sums large blocks in another order on two threads; and they are given back after."""
-    from dyntools.metrics.weights import WEIGHTS
-    from dyntools.snapshot import Tensors
-
-    generator = torch.Generator().manual_seed(0)
-    start = Snapshot(0, Tensors.of({"w": torch.randn(900, 700, generator=generator)}))
-    now = Snapshot(
-        9,
-        Tensors.of({"w": torch.randn(900, 700, generator=generator)}),
-        initial=start,
-        previous=start,
-    )
-    found = []
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
-        fresh = Snapshot(9, now.params, initial=start, previous=start)
-        found.append([measure(fresh, metric).values.tobytes() for metric in WEIGHTS])
-        assert torch.get_num_threads() == threads
-    assert found[0] == found[1]

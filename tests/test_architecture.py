@@ -26,7 +26,7 @@ LAYERS = (
     ("run",),
     ("opening",),
     ("plan",),
-    ("provenance",),
+    ("provenance", "measuring"),
     ("analysis",),
     ("cli",),
 )
@@ -35,7 +35,7 @@ TORCH_FREE = (
     *("errors", "measurement", "log", "report", "journal", "hdf5", "assembly", "findings"),
     *("views", "metrics", "logs", "checkpoint", "matrix", "cli", "plan"),
 )
-HOMES = {"h5py": "hdf5", "matplotlib": "views", "typer": "cli"}
+HOMES = {"h5py": "hdf5", "matplotlib": "views", "typer": "cli", "threadpoolctl": "linalg"}
 
 
 def room(path: Path) -> str:

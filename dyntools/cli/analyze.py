@@ -60,7 +60,8 @@ def command(
     """
     part = _shard(shard)  # the cheap questions first: opening a run costs an import of torch
     roles = options.roles_of(role)
-    from dyntools.analysis import analyze, device_of
+    from dyntools.analysis import analyze
+    from dyntools.measuring import device_of
     from dyntools.opening import open_run
     from dyntools.plan import make_plan
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from dyntools import hdf5, journal
-from dyntools.analysis import measure, measure_all
 from dyntools.assembly import series_of
 from dyntools.journal import Row
 from dyntools.log import Curve, Log, Role
 from dyntools.measurement import Measurement, Status
+from dyntools.measuring import measure, measure_all
 from dyntools.metrics import METRICS, PRESETS, find
 from dyntools.metrics.metric import NEEDS, Metric
 from dyntools.plan import Task, parse

@@ -1,0 +1,123 @@
+"""Measuring: where metrics meet snapshots.
+
+`measure` is the one function through which every door goes: the library, the command line and a
+live recorder differ only in how they make snapshots. Layerwise metrics are measured tensor by
+tensor, all of them on one tensor before the next is read, so that memory is bounded by the largest
+tensor and each is read from disk once.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from dyntools.assembly import stack_layers
+from dyntools.errors import CheckpointError, UsageError
+from dyntools.journal import Row
+from dyntools.measurement import Measurement, skipped
+from dyntools.metrics import find
+from dyntools.metrics.metric import Metric, Setting
+from dyntools.plan import Task, lacking
+from dyntools.snapshot import Snapshot
+
+
+def measure(snapshot: Snapshot, metric: Metric | str, **settings: Setting) -> Measurement:
+    """One metric on one snapshot.
+
+    A missing input gives an empty measurement that says what is missing. Raises UsageError for an
+    unknown metric or setting.
+    """
+    metric = find(metric) if isinstance(metric, str) else metric
+    task = Task(metric, metric.settings(settings))
+    return next(iter(measure_all(snapshot, (task,)))).measurement
+
+
+def measure_all(
+    snapshot: Snapshot, tasks: Sequence[Task], told: Callable[[float], None] | None = None
+) -> Iterator[Row]:
+    """Several metrics on one snapshot, tensor by tensor where they are layerwise.
+
+    What metrics share, such as a spectrum, is on the account of the first that asks for it. `told`
+    hears after each tensor which share of all parameters is done.
+    """
+    parts: dict[str, list[Measurement]] = {task.name: [] for task in tasks}
+    seconds = dict.fromkeys(parts, 0.0)
+    able = [task for task in tasks if not lacking(task.metric, snapshot)]
+    layerwise = [task for task in able if task.metric.layerwise]
+    sizes = {name: math.prod(shape) for name, shape in snapshot.params.shapes.items()}
+    done, total = 0, max(sum(sizes.values()), 1)
+    with _one_thread():
+        for name in snapshot.params if layerwise else ():
+            one = snapshot.only(name)
+            for task in layerwise:
+                started = time.perf_counter()
+                parts[task.name].append(_guarded(one, task, name))
+                seconds[task.name] += time.perf_counter() - started
+            done += sizes[name]
+            if told is not None:
+                told(done / total)
+    for task in tasks:
+        started = time.perf_counter()
+        if reason := lacking(task.metric, snapshot):
+            found = skipped(reason, task.metric.dims)
+        elif task.metric.layerwise:
+            found = stack_layers(parts[task.name], task.metric.dims)
+        else:
+            found = _guarded(snapshot, task, "")
+        elapsed = seconds[task.name] + time.perf_counter() - started
+        yield Row(task.name, snapshot.step, elapsed, found)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """torch on one thread, as it was before afterwards.
+
+    Sums over blocks are bound by memory and gain little from a second thread; on a machine that is
+    busy training, threads that wait for one another made them 20 times slower (measured, two shared
+    cores). It also makes the last bits independent of how many threads there are.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _guarded(snapshot: Snapshot, task: Task, entry: str) -> Measurement:
+    """The measurement, or an empty one with the reason when the data do not allow it."""
+    try:
+        return task.metric.measure(snapshot, **task.settings)
+    except CheckpointError as error:
+        reason = f"cannot be read: {error.what}" + (f" ({error.found})" if error.found else "")
+    except torch.OutOfMemoryError:
+        reason = f"out of memory on {snapshot.device}"
+    except np.linalg.LinAlgError as error:
+        reason = f"the decomposition failed: {error}"
+    return replace(skipped(reason, task.metric.dims), skipped={entry: reason})
+
+
+def device_of(name: str) -> torch.device:
+    """The device of a `--device` option. Raises UsageError when the machine has no such device."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(
+            f"There is no device {name!r}.", remedy="auto, cpu, cuda, cuda:1, mps"
+        ) from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        found = f"{torch.cuda.device_count()} CUDA devices"
+        raise UsageError(f"There is no device {name}.", found=found, remedy="--device auto")
+    if device.type == "mps":
+        if not torch.backends.mps.is_available():
+            raise UsageError("There is no device mps.", remedy="--device auto")
+        return torch.device("cpu")  # mps has no float64, in which everything here is computed
+    return device
