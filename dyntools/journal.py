@@ -19,9 +19,10 @@ import base64
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,8 @@ class Journal:
     def __init__(self, path: Path, *, append: bool = False) -> None:
         self.path = path
         whole = _whole_lines(path) if append else 0
-        self._file: IO[bytes] = open(path, "r+b" if append else "wb")  # noqa: SIM115 - kept open
+        # Unbuffered: a line is with the system at once, and closing has nothing left to fail at.
+        self._file = open(path, "r+b" if append else "wb", buffering=0)  # noqa: SIM115
         self._file.truncate(whole)
         self._file.seek(whole)
 
@@ -59,16 +61,16 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with suppress(OSError):  # every line was taken; only a power cut now could lose one
+            os.fsync(self._file.fileno())
         self._file.close()
 
     def write(self, kind: str, **fields: object) -> None:
         """Append one record. Raises ReportError when the disk does not take it."""
-        line = json.dumps({"kind": kind, **fields}, allow_nan=True).encode() + b"\n"
+        line = memoryview(json.dumps({"kind": kind, **fields}).encode() + b"\n")
         try:
-            self._file.write(line)
-            self._file.flush()
+            while line:
+                line = line[self._file.write(line) :]
         except OSError as error:
             raise ReportError(
                 "The journal could not be written; what it holds so far is kept.",

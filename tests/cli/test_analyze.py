@@ -170,3 +170,26 @@ def test_what_is_seen_is_what_is_stored(dyntools: Command, small_run: Path) -> N
     assert series["coords"]["layer"] == ["0.weight", "2.weight"]
     assert series["steps"] == [0, 10, 20, 40]
     assert series["values"] == stored.values.tolist()
+
+
+def test_a_full_disk_is_a_sentence_and_what_was_finished_is_kept(tmp_path: Path) -> None:
+    """A limit on file size stands for the disk; the journal ends torn, and --resume goes on."""
+    import resource
+
+    command = [sys.executable, "-m", "dyntools", "analyze", str(MLP), "-o", "r.h5"]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+    full = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, preexec_fn=limit
+    )
+    assert full.returncode == 2
+    assert "could not be written" in full.stderr
+    assert "--resume" in full.stderr
+    assert "mistake of its own" not in full.stderr
+    again = [*command, "--resume"]
+    resumed = subprocess.run(again, cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert resumed.returncode == 0
+    assert (hdf5.read(tmp_path / "r.h5")["weight_norm"].ok).all()

@@ -40,7 +40,8 @@ def pq_index(tensor: Tensor) -> tuple[float, float]:
         ones += float(size.sum())
         near += float((size < limit).sum())
     count = tensor.numel()
-    return 1.0 - roots * roots / (count * ones), near / count
+    index = 1.0 - roots * roots / (count * ones)
+    return max(0.0, index), near / count  # rounding puts equal values a hair below 0
 
 
 def measure(snapshot: Snapshot) -> Measurement:
