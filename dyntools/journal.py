@@ -33,6 +33,7 @@ from dyntools.measurement import Measurement
 from dyntools.report import CheckpointRow
 
 JOURNAL_VERSION = 1
+NO_JOURNAL = "This file is not a dyntools journal."
 Record = dict[str, Any]
 
 
@@ -109,7 +110,8 @@ def read(path: Path) -> Iterator[Record]:
                 record = json.loads(line)
                 kind = record["kind"]
             except (ValueError, TypeError, KeyError) as error:
-                raise _not_a_journal(path, f"line {number + 1} is not a record") from error
+                what = "The journal is damaged." if number else NO_JOURNAL
+                raise _unreadable(what, path, f"line {number + 1} is no record") from error
             if number == 0:
                 _check_header(path, record, kind)
             yield record
@@ -117,7 +119,7 @@ def read(path: Path) -> Iterator[Record]:
 
 def _check_header(path: Path, record: Record, kind: object) -> None:
     if kind != "header" or "journal" not in record:
-        raise _not_a_journal(path, f"a first line of kind {kind!r}")
+        raise _unreadable(NO_JOURNAL, path, f"a first line of kind {kind!r}")
     if record["journal"] > JOURNAL_VERSION:
         raise ReportError(
             "This journal was written by a newer dyntools.",
@@ -127,9 +129,9 @@ def _check_header(path: Path, record: Record, kind: object) -> None:
         )
 
 
-def _not_a_journal(path: Path, found: str) -> ReportError:
+def _unreadable(what: str, path: Path, found: str) -> ReportError:
     return ReportError(
-        "This file is not a dyntools journal.",
+        what,
         where=str(path),
         found=found,
         remedy="give another output path with -o, or start over with --force",

@@ -111,3 +111,16 @@ def test_another_file_is_refused_with_a_sentence(
     path.write_bytes(content)
     with pytest.raises(ReportError, match=sentence):
         list(journal.read(path))
+
+
+def test_damage_in_the_middle_is_said_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    with Journal(path) as file:
+        file.header({}, [])
+        file.measurement(row(0))
+        file.measurement(row(1))
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + b"\0" + lines[1][1:] + lines[2])
+    with pytest.raises(ReportError, match="damaged") as error:
+        list(journal.read(path))
+    assert error.value.found == "line 2 is no record"
