@@ -19,7 +19,7 @@ from dyntools.assembly import report_of_journal
 from dyntools.errors import ReportError
 from dyntools.journal import Journal
 from dyntools.log import Log, Role
-from dyntools.measuring import device_of, measure_all
+from dyntools.measuring import UNREADABLE, device_of, measure_all
 from dyntools.plan import Plan, Task
 from dyntools.report import Report
 from dyntools.run import Run, log_snapshots, snapshots
@@ -77,7 +77,8 @@ def analyze(
     done = _done(path, attributes, resume=resume, force=force)
     with _opened(path, append=done is not None) as journal:
         if done is None:
-            _begin(journal, run, plan, attributes)
+            journal.header(attributes, _entries(run, plan))
+        _describe(journal, run)  # again when resumed: the first time may have been cut off
         at = log_points(run.log) if run.log is not None and shard[0] == 0 else []
         of_log = _waiting(plan.of_log, at, done or set())
         of_weights = _waiting(plan.of_weights, steps[shard[0] :: shard[1]], done or set())
@@ -96,18 +97,16 @@ def _finished(
     output: Path, attributes: dict[str, object], *, resume: bool, force: bool
 ) -> Report | None:
     """The sealed report, if it is the very one asked for and may be taken as it is."""
-    if not output.exists() or force:
-        return None
-    if resume and not journal_path(output).exists():
+    try:
+        hdf5.check_replaceable(output, force=force)
+    except ReportError:
+        if not resume or journal_path(output).exists() or not output.is_file():
+            raise
         report = hdf5.read(output)
-        same = all(report.attributes.get(k) == attributes[k] for k in ("identity", "shard"))
-        if same:
+        if all(report.attributes.get(k) == attributes[k] for k in ("identity", "shard")):
             return report
-    raise ReportError(
-        "There is a report here already; it will not be overwritten.",
-        where=str(output),
-        remedy="another path with -o, or --force",
-    )
+        raise
+    return None
 
 
 def _done(
@@ -152,11 +151,13 @@ def _opened(path: Path, *, append: bool) -> Journal:
         ) from error
 
 
-def _begin(journal: Journal, run: Run, plan: Plan, attributes: dict[str, object]) -> None:
+def _entries(run: Run, plan: Plan) -> list[dict[str, object]]:
     log_unit = run.log.unit if run.log is not None else run.step_unit
     entries = [task.entry(run.step_unit) for task in plan.of_weights]
-    entries += [task.entry(log_unit) for task in plan.of_log]
-    journal.header(attributes, entries)
+    return entries + [task.entry(log_unit) for task in plan.of_log]
+
+
+def _describe(journal: Journal, run: Run) -> None:
     for row in run.rows:
         journal.checkpoint(row)
     for note in run.notes:
@@ -198,8 +199,13 @@ def _measure_weights(
     for snapshot in snapshots(run, steps=waiting, device=device):
         tasks, what = waiting[snapshot.step], f"{run.step_unit} {snapshot.step}"
         meter.tell(what)
+        unreadable: dict[str, str] = {}
         for row in measure_all(snapshot, tasks, partial(_tell_share, meter, what, len(tasks))):
             journal.measurement(row)
+            reasons = row.measurement.skipped.items()
+            unreadable |= {name: why for name, why in reasons if why.startswith(UNREADABLE)}
+        for name, why in unreadable.items():
+            journal.note(f"{name} at {what} {why}")
         meter.done += len(tasks)
 
 

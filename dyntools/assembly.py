@@ -68,25 +68,35 @@ def _joined_methods(parts: Sequence[Measurement]) -> str:
 
 
 def report_of_journal(path: Path) -> Report:
-    """Everything a journal holds. Later lines replace earlier ones of the same metric and step."""
+    """Everything a journal holds. Later lines replace earlier ones of the same metric and step.
+
+    Each line stands for itself: a damaged one is skipped and counted; --resume measures it anew.
+    """
     header: Mapping[str, Any] = {}
     rows: dict[tuple[str, int], Row] = {}
     checkpoints: dict[str, CheckpointRow] = {}
     log, notes = None, []
+    damaged = 0
     for record in journal.read(path):
-        kind = record["kind"]
-        if kind == "header":
-            header = record
-        elif kind == "measurement":
-            row = journal.decode_row(record)
-            rows[row.metric, row.step] = row
-        elif kind == "checkpoint":
-            fields = {key: value for key, value in record.items() if key != "kind"}
-            checkpoints[record["path"]] = CheckpointRow(**fields)
-        elif kind == "log":
-            log = journal.decode_log(record)
-        elif kind == "note":
-            notes.append(record["sentence"])
+        try:
+            kind = record["kind"]
+            if kind == "header":
+                header = record
+            elif kind == "measurement":
+                row = journal.decode_row(record)
+                rows[row.metric, row.step] = row
+            elif kind == "checkpoint":
+                fields = {key: value for key, value in record.items() if key != "kind"}
+                checkpoints[record["path"]] = CheckpointRow(**fields)
+            elif kind == "log":
+                log = journal.decode_log(record)
+            elif kind == "note":
+                notes.append(record["sentence"])
+            damaged += kind == "damaged"
+        except (KeyError, TypeError, ValueError, AttributeError):
+            damaged += 1
+    if damaged:
+        notes.append(f"damaged lines of the journal that were skipped: {damaged}")
     if not header:
         raise ReportError("The journal is empty: nothing was finished.", where=str(path))
     series = {}
@@ -104,7 +114,7 @@ def report_of_journal(path: Path) -> Report:
 
 
 def series_of(entry: Mapping[str, Any], rows: Sequence[Row]) -> Series:
-    """One metric along its steps. `entry` is its line in the plan (see `plan_entry`)."""
+    """One metric along its steps. `entry` is its line in the plan (`Task.entry`)."""
     rows = sorted(rows, key=lambda row: row.step)
     dims = tuple(entry["dims"])
     filled = [row.measurement for row in rows if row.measurement.dims == dims]

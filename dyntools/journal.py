@@ -16,6 +16,7 @@ Lines, by their `kind`:
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -33,7 +34,6 @@ from dyntools.measurement import Measurement
 from dyntools.report import CheckpointRow
 
 JOURNAL_VERSION = 1
-NO_JOURNAL = "This file is not a dyntools journal."
 Record = dict[str, Any]
 
 
@@ -52,9 +52,19 @@ class Journal:
 
     def __init__(self, path: Path, *, append: bool = False) -> None:
         self.path = path
-        whole = _whole_lines(path) if append else 0
         # Unbuffered: a line is with the system at once, and closing has nothing left to fail at.
-        self._file = open(path, "r+b" if append else "wb", buffering=0)  # noqa: SIM115
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        self._file = open(handle, "r+b", buffering=0)  # noqa: SIM115
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.close()
+            raise ReportError(
+                "Another dyntools is writing this report.",
+                where=str(path),
+                remedy="wait for it, or another path with -o",
+            ) from error
+        whole = _whole_lines(path) if append else 0
         self._file.truncate(whole)
         self._file.seek(whole)
 
@@ -98,7 +108,7 @@ class Journal:
 
 
 def read(path: Path) -> Iterator[Record]:
-    """The whole lines of a journal, header first.
+    """The whole lines of a journal, header first; a damaged line between is of kind `damaged`.
 
     Raises ReportError when the file is no journal or comes from a newer dyntools.
     """
@@ -110,16 +120,20 @@ def read(path: Path) -> Iterator[Record]:
                 record = json.loads(line)
                 kind = record["kind"]
             except (ValueError, TypeError, KeyError) as error:
-                what = "The journal is damaged." if number else NO_JOURNAL
-                raise _unreadable(what, path, f"line {number + 1} is no record") from error
+                if number:
+                    yield {"kind": "damaged", "line": number + 1}
+                    continue
+                raise _not_a_journal(path, "a first line that is no record") from error
             if number == 0:
                 _check_header(path, record, kind)
             yield record
 
 
 def _check_header(path: Path, record: Record, kind: object) -> None:
-    if kind != "header" or "journal" not in record:
-        raise _unreadable(NO_JOURNAL, path, f"a first line of kind {kind!r}")
+    parts = record.get("journal"), record.get("attributes"), record.get("plan")
+    kinds = int, dict, list
+    if kind != "header" or not all(map(isinstance, parts, kinds)):
+        raise _not_a_journal(path, f"a first line of kind {kind!r}")
     if record["journal"] > JOURNAL_VERSION:
         raise ReportError(
             "This journal was written by a newer dyntools.",
@@ -129,9 +143,9 @@ def _check_header(path: Path, record: Record, kind: object) -> None:
         )
 
 
-def _unreadable(what: str, path: Path, found: str) -> ReportError:
+def _not_a_journal(path: Path, found: str) -> ReportError:
     return ReportError(
-        what,
+        "This file is not a dyntools journal.",
         where=str(path),
         found=found,
         remedy="give another output path with -o, or start over with --force",

@@ -68,6 +68,8 @@ class Measurement:
         declared = tuple(len(self.coords[dim]) for dim in self.dims)
         if declared != shape:
             raise ValueError(f"dims {self.dims} declare the shape {declared}, values have {shape}")
+        if not np.isin(self.status, list(Status)).all():
+            raise ValueError(f"a status that does not exist: {np.unique(self.status).tolist()}")
         arrays = {"error": self.error, "status": self.status, **self.beside}
         for name, array in arrays.items():
             if array is not None and array.shape != shape:

@@ -20,11 +20,13 @@ import torch
 from dyntools.assembly import stack_layers
 from dyntools.errors import CheckpointError, UsageError
 from dyntools.journal import Row
-from dyntools.measurement import Measurement, skipped
+from dyntools.measurement import Measurement, per_layer, skipped
 from dyntools.metrics import find
 from dyntools.metrics.metric import Metric, Setting
 from dyntools.plan import Task, lacking
 from dyntools.snapshot import Snapshot
+
+UNREADABLE = "cannot be read"  # how the reason begins when the file, not the number, is at fault
 
 
 def measure(snapshot: Snapshot, metric: Metric | str, **settings: Setting) -> Measurement:
@@ -95,11 +97,13 @@ def _guarded(snapshot: Snapshot, task: Task, entry: str) -> Measurement:
     try:
         return task.metric.measure(snapshot, **task.settings)
     except CheckpointError as error:
-        reason = f"cannot be read: {error.what}" + (f" ({error.found})" if error.found else "")
+        reason = f"{UNREADABLE}: {error.what}" + (f" ({error.found})" if error.found else "")
     except torch.OutOfMemoryError:
         reason = f"out of memory on {snapshot.device}"
     except np.linalg.LinAlgError as error:
         reason = f"the decomposition failed: {error}"
+    if task.metric.dims == ("layer",):
+        return per_layer({entry: math.nan}, skipped={entry: reason})
     return replace(skipped(reason, task.metric.dims), skipped={entry: reason})
 
 
@@ -113,6 +117,8 @@ def device_of(name: str) -> torch.device:
         raise UsageError(
             f"There is no device {name!r}.", remedy="auto, cpu, cuda, cuda:1, mps"
         ) from error
+    if device.type not in ("cpu", "cuda", "mps") or (device.type == "cpu" and device.index):
+        raise UsageError(f"There is no device {name!r}.", remedy="auto, cpu, cuda, cuda:1, mps")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         found = f"{torch.cuda.device_count()} CUDA devices"
         raise UsageError(f"There is no device {name}.", found=found, remedy="--device auto")

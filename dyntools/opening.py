@@ -67,6 +67,8 @@ def open_run(
 
 
 def _places(path: str) -> list[Path]:
+    if not path:
+        raise UsageError("The path is empty.", remedy="dyntools analyze RUN")
     place = Path(path).expanduser()
     if place.exists():
         return [place]

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from dyntools.errors import UsageError, nearest
 from dyntools.metrics import METRICS, PRESETS, find
 from dyntools.metrics.metric import Metric, Setting
+from dyntools.run import Run, parameters
 
 if TYPE_CHECKING:
-    from dyntools.run import Run
     from dyntools.snapshot import Snapshot
 
 # What to say of an input that is not there, by field of Snapshot.
@@ -100,7 +100,7 @@ def make_plan(run: Run, requests: Sequence[str] = (), preset: str | None = None)
     named = [parse(request) for request in requests]
     wanted = {task.name: task for task in _of_preset(preset, bool(named))}
     wanted |= {task.name: task for task in named}
-    left_out = {name: why for name, task in wanted.items() if (why := _lacking(task, run))}
+    left_out = lacking_in(run, list(wanted.values()))
     refused = [task.name for task in named if task.name in left_out]
     if refused:
         raise UsageError(
@@ -112,9 +112,15 @@ def make_plan(run: Run, requests: Sequence[str] = (), preset: str | None = None)
         raise UsageError(
             "Nothing can be measured here.",
             where=run.path,
-            found="; ".join(f"{name}: {why}" for name, why in list(left_out.items())[:3]),
+            found="; ".join(dict.fromkeys(left_out.values())),
+            remedy="dyntools inspect shows what became of every file",
         )
     return Plan(tuple(sorted(tasks, key=lambda task: order.index(task.name))), left_out)
+
+
+def lacking_in(run: Run, tasks: Sequence[Task]) -> dict[str, str]:
+    """The tasks that no step of the run can serve, by name, each with its reason."""
+    return {task.name: why for task in tasks if (why := _lacking(task, run))}
 
 
 def _of_preset(preset: str | None, named: bool) -> list[Task]:
@@ -130,13 +136,25 @@ def _of_preset(preset: str | None, named: bool) -> list[Task]:
 def _lacking(task: Task, run: Run) -> str:
     """Why no step of the run can serve this metric, "" when one can."""
     has = {
-        "params": bool(run.checkpoints),
+        "params": any(parameters(checkpoint)[0] for checkpoint in run.checkpoints),
         "initial": run.initial is not None,
         "previous": len(run.checkpoints) > 1,
-        "log": run.log is not None,
+        "log": run.log is not None and bool(run.log.curves),
         "optimizer": any(checkpoint.has_optimizer for checkpoint in run.checkpoints),
     }
-    return next((MISSING[need] for need in task.metric.needs if not has[need]), "")
+    need = next((need for need in task.metric.needs if not has[need]), "")
+    return _no_parameters(run) if need == "params" else MISSING.get(need, "")
+
+
+def _no_parameters(run: Run) -> str:
+    if run.checkpoints:
+        why = next(iter(run.left_out.values()), "they hold no tensor")
+        return f"the checkpoints hold no parameter that can be measured ({why})"
+    for row in run.rows:
+        return (
+            f"none of the {len(run.rows)} checkpoints here can be used ({row.path}: {row.reason})"
+        )
+    return MISSING["params"]
 
 
 def lacking(metric: Metric, snapshot: Snapshot) -> str:

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dyntools.checkpoint import Checkpoint
 from dyntools.checkpoints.fingerprint import fingerprint
+from dyntools.errors import CheckpointError
 from dyntools.journal import encode_log
 from dyntools.plan import Plan
 
@@ -55,7 +57,7 @@ def identity(run: Run, plan: Plan, device: torch.device, steps: Sequence[int]) -
     """A hash of all that the numbers depend on."""
     content = {
         "checkpoints": [(row.step, row.fingerprint) for row in run.rows if row.status == "ok"],
-        "initial": fingerprint(run.initial) if run.initial else "",
+        "initial": _fingerprint(run.initial) if run.initial else "",
         "log": "" if run.log is None else _digest(encode_log(run.log)),
         "steps": list(steps),
         "metrics": [task.entry("") for task in plan.tasks],
@@ -63,6 +65,13 @@ def identity(run: Run, plan: Plan, device: torch.device, steps: Sequence[int]) -
         "versions": [version(library) for library in LIBRARIES],
     }
     return _digest(content)
+
+
+def _fingerprint(checkpoint: Checkpoint) -> str:
+    try:
+        return fingerprint(checkpoint)
+    except CheckpointError:
+        return "vanished"  # reading it will say so
 
 
 def _digest(content: object) -> str:

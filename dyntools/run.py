@@ -107,7 +107,11 @@ def parameters(checkpoint: Checkpoint) -> tuple[dict[str, Entry], dict[str, str]
     left_out: dict[str, str] = {}
     owner: dict[tuple[object, ...], str] = {}
     for name, entry in checkpoint.tensors.items():
-        if is_buffer(name, entry.dtype):
+        if entry.dtype.startswith("complex"):
+            left_out[name] = f"{entry.dtype}: complex weights are not measured"
+        elif not entry.dtype.startswith(("float", "bfloat")):
+            left_out[name] = f"{entry.dtype}: a buffer or quantised weights, not measured"
+        elif is_buffer(name, entry.dtype):
             left_out[name] = f"a buffer ({entry.dtype}), not a parameter"
         elif entry.storage is not None and (entry.storage, entry.shape) in owner:
             left_out[name] = f"tied to {owner[entry.storage, entry.shape]}, measured there"

@@ -145,9 +145,10 @@ def test_a_tensor_that_cannot_be_read_is_a_reason_and_the_rest_is_measured(
     series = report["weight_norm"]
     row = series.index(broken.step)
     column = series.coords["layer"].index("0.weight")
-    assert series.status[row, column] == Status.absent
+    assert series.status[row, column] == Status.failed
     assert (np.delete(series.status[row], column) == Status.ok).all()
     assert any("the file ended early" in o.reason for o in series.omissions)
+    assert any("0.weight at step 20 cannot be read" in note for note in report.notes)
 
 
 @pytest.mark.slow
@@ -208,3 +209,41 @@ def test_a_changed_log_or_start_is_another_analysis(small_run: Path, tmp_path: P
     torch.save(weights, initial)
     with pytest.raises(ReportError, match="report here already"):
         again()
+
+
+def test_a_journal_cut_after_any_line_resumes_to_the_same_report(
+    small_run: Path, tmp_path: Path
+) -> None:
+    """Also within its first lines, where only some of the run has been described."""
+    output = tmp_path / "r.h5"
+    whole = analyzed(small_run, tmp_path / "whole.h5")
+
+    def interrupt(what: str, done: float, total: int) -> None:
+        if done > total - 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        analyzed(small_run, output, progress=interrupt)
+    lines = journal_path(output).read_bytes().splitlines(keepends=True)
+    for count in (*range(9), len(lines) // 2, len(lines)):
+        journal_path(output).write_bytes(b"".join(lines[:count]))
+        assert_same(analyzed(small_run, output, resume=True), whole, but=TIMES)
+        output.unlink()
+    damaged = [*lines[:12], b'{"kind": "measurement", "metric": 3}\n', b"\0\n", *lines[14:]]
+    journal_path(output).write_bytes(b"".join(damaged))
+    resumed = analyzed(small_run, output, resume=True)
+    assert any("2" in note and "damaged" in note for note in resumed.notes)
+    assert resumed["weight_norm"].values.tobytes() == whole["weight_norm"].values.tobytes()
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_what_is_no_report_is_never_overwritten(
+    force: bool, small_run: Path, tmp_path: Path
+) -> None:
+    for path in (small_run / "step-00000.pt", small_run / "log.jsonl"):
+        before = path.read_bytes()
+        with pytest.raises(ReportError, match="no report"):
+            analyzed(small_run, path, force=force)
+        assert path.read_bytes() == before
+    with pytest.raises(ReportError, match="folder"):
+        analyzed(small_run, tmp_path, force=force)

@@ -33,7 +33,7 @@ LAYERS = (
 WITHIN = {("measurement", "errors"), ("log", "errors"), ("views", "findings")}
 TORCH_FREE = (
     *("errors", "measurement", "log", "report", "journal", "hdf5", "assembly", "findings"),
-    *("views", "metrics", "logs", "checkpoint", "matrix", "cli", "plan"),
+    *("views", "metrics", "logs", "checkpoint", "matrix", "cli"),
 )
 HOMES = {"h5py": "hdf5", "matplotlib": "views", "typer": "cli", "threadpoolctl": "linalg"}
 

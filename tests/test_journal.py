@@ -113,7 +113,7 @@ def test_another_file_is_refused_with_a_sentence(
         list(journal.read(path))
 
 
-def test_damage_in_the_middle_is_said_with_its_line(tmp_path: Path) -> None:
+def test_damage_in_the_middle_costs_that_line_only(tmp_path: Path) -> None:
     path = tmp_path / "j"
     with Journal(path) as file:
         file.header({}, [])
@@ -121,6 +121,16 @@ def test_damage_in_the_middle_is_said_with_its_line(tmp_path: Path) -> None:
         file.measurement(row(1))
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(lines[0] + b"\0" + lines[1][1:] + lines[2])
-    with pytest.raises(ReportError, match="damaged") as error:
-        list(journal.read(path))
-    assert error.value.found == "line 2 is no record"
+    kinds = [record["kind"] for record in journal.read(path)]
+    assert kinds == ["header", "damaged", "measurement"]
+
+
+def test_two_writers_of_one_journal_do_not_destroy_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    with Journal(path) as file:
+        file.header({}, [])
+        for append in (True, False):
+            with pytest.raises(ReportError, match="Another dyntools"):
+                Journal(path, append=append)
+        file.measurement(row(0))
+    assert len(list(journal.read(path))) == 2

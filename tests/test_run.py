@@ -60,6 +60,7 @@ def test_tied_tensors_are_measured_once_and_buffers_not_at_all(tmp_path: Path) -
         "lm_head.weight": weight,
         "bn.running_mean": torch.zeros(4),
         "ids": torch.arange(3),
+        "phase": torch.ones(2, 2, dtype=torch.complex64),
     }
     torch.save(state, tmp_path / "model.pt")
     kept, left_out = parameters(open_run(tmp_path).checkpoints[0])
@@ -67,6 +68,7 @@ def test_tied_tensors_are_measured_once_and_buffers_not_at_all(tmp_path: Path) -
     assert left_out["lm_head.weight"] == "tied to wte.weight, measured there"
     assert "buffer" in left_out["bn.running_mean"]
     assert "buffer" in left_out["ids"]
+    assert "complex" in left_out["phase"]  # its real part alone would be a wrong number
 
 
 def test_log_snapshots_hold_the_past_only(small_run: Path) -> None:

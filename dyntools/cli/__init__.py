@@ -59,6 +59,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `dyntools show … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        return _complain(f"the system refused: {error}")
     except Exception as error:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # typer's own usage errors
             error.show()

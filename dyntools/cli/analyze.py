@@ -58,7 +58,10 @@ def command(
 
     Example: dyntools analyze runs/my-run -o my-run.h5
     """
-    part = _shard(shard)  # the cheap questions first: opening a run costs an import of torch
+    # The cheap questions first: opening a run costs an import of torch.
+    if resume and force:
+        raise UsageError("--resume and --force exclude one another.")
+    part = _shard(shard)
     roles = options.roles_of(role)
     from dyntools.analysis import analyze
     from dyntools.measuring import device_of
@@ -98,9 +101,11 @@ def _shard(text: str | None) -> tuple[int, int]:
     if text is None:
         return 0, 1
     i, slash, n = text.partition("/")
-    if slash and i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n):
+    if slash and i.isdecimal() and n.isdecimal() and 1 <= int(i) <= int(n) and int(n) > 1:
         return int(i) - 1, int(n)
-    raise UsageError("A shard is written i/n with 1 <= i <= n.", found=text, remedy="--shard 1/4")
+    raise UsageError(
+        "A shard is written i/n with 1 <= i <= n and n > 1.", found=text, remedy="--shard 1/4"
+    )
 
 
 def _default_name(run: str, shard: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,16 +27,18 @@ def command(
 
     Example: dyntools inspect runs/my-run
     """
+    from dyntools.metrics import PRESETS
     from dyntools.opening import open_run
-    from dyntools.plan import make_plan
+    from dyntools.plan import lacking_in, parse
     from dyntools.report import Report
 
     roles = options.roles_of(role)
     run = open_run(path, initial=initial, log_paths=logs or (), roles=roles, mmap=not no_mmap)
-    plan = make_plan(run)
-    measurable = [task.name for task in plan.tasks]
+    tasks = [parse(request) for request in PRESETS["full"]]
+    missing = lacking_in(run, tasks)
+    measurable = [task.name for task in tasks if task.name not in missing]
     if as_json:
-        content = _json(run, measurable, dict(plan.left_out))
+        content = _json(run, measurable, missing)
         print(json.dumps(content, indent=2, allow_nan=False))
         return
     from dyntools.views import listings, tables
@@ -49,7 +52,7 @@ def command(
     console = terminal.stdout()
     console.print(tables.overview(report))
     console.print(listings.checkpoints(report))
-    console.print(listings.measurable(measurable, plan.left_out, _facts(run)))
+    console.print(listings.measurable(measurable, missing, _facts(run)))
 
 
 def _facts(run: Run) -> dict[str, str]:
@@ -59,17 +62,10 @@ def _facts(run: Run) -> dict[str, str]:
     from dyntools.run import parameters
 
     kept, _ = parameters(run.checkpoints[-1])
-    count = sum(_size(entry.shape) for entry in kept.values())
+    count = sum(math.prod(entry.shape) for entry in kept.values())
     facts = {"parameters": f"{count:,} in {len(kept)} tensors"}
     facts["optimizer"] = _optimizer(run.checkpoints[-1].optimizer())
     return facts
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size
 
 
 def _optimizer(state: OptimizerState | None) -> str:

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from dyntools.cli import terminal
-from dyntools.errors import ReportError
 
 
 def command(
@@ -22,12 +21,7 @@ def command(
     """
     from dyntools import assembly, hdf5
 
-    if output.exists() and not force:
-        raise ReportError(
-            "There is a report here already; it will not be overwritten.",
-            where=str(output),
-            remedy="another path with -o, or --force",
-        )
+    hdf5.check_replaceable(output, force=force)
     report = assembly.merge([hdf5.read(part) for part in parts])
     hdf5.write(report, output)
     terminal.stdout().print(f"wrote {output}: {len(report.series)} metrics of {len(parts)} parts")

@@ -28,10 +28,16 @@ def command(
         report[metric]  # raises with the nearest names
     try:
         output.mkdir(parents=True, exist_ok=True)
-        for stem, figure in plots.plots(report, metric):
-            for path in plots.save(figure, output, stem):
-                terminal.stdout().print(str(path), soft_wrap=True)
+        written = [
+            path
+            for stem, figure in plots.plots(report, metric)
+            for path in plots.save(figure, output, stem)
+        ]
     except OSError as error:
         raise ReportError(
             "The plots cannot be written there.", where=str(output), found=str(error)
         ) from error
+    for path in written:
+        terminal.stdout().print(str(path), soft_wrap=True)
+    if not written:
+        terminal.say("There is nothing to draw: the report holds no number.")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from typing import Annotated
 
 import typer
@@ -37,6 +39,8 @@ def command(
         content = tabular.to_json(report, metric=metric, step=step, layer=layer)
         print(json.dumps(content, allow_nan=False))
     elif as_csv:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # data, whatever the terminal knows
         for line in tabular.to_csv(report, metric=metric, step=step, layer=layer):
             print(line)
     elif metric is None and step is None and layer is None:

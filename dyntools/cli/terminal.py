@@ -17,12 +17,19 @@ if TYPE_CHECKING:
 PLAIN_WIDTH = 100  # columns of a table that goes to a file or a pipe; chosen
 
 
+class _Console(Console):
+    """rich would leave with status 1 on a broken pipe, which means that a check failed."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def stdout() -> Console:
     """Where results go. Plain text of a fixed width when it is not a terminal."""
     if sys.stdout.isatty():
-        return Console()
+        return _Console()
     columns = shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns  # COLUMNS, if it is set
-    return Console(width=columns, force_terminal=False, highlight=False)
+    return _Console(width=columns, force_terminal=False, highlight=False)
 
 
 def say(text: str) -> None:

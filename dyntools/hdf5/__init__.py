@@ -33,26 +33,73 @@ LIBVER = ("v110", "v110")  # HDF5 of 2016 and later: half the size of older layo
 
 
 def write(report: Report, path: Path) -> None:
-    """Write `path` atomically: a temporary file beside it, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    temporary = Path(name)
+    """Write `path` atomically: built in memory, a temporary file beside it, fsync, rename.
+
+    HDF5 itself never touches the disk: a full one makes its library crash. Raises ReportError.
+    """
+    with h5py.File(
+        path.name, "w", driver="core", backing_store=False, track_order=True, libver=LIBVER
+    ) as file:
+        file.attrs["schema"], file.attrs["schema_version"] = SCHEMA, SCHEMA_VERSION
+        write_report(file, report)
+        file.flush()
+        content = file.id.get_file_image()
+    temporary: Path | None = None
     try:
-        with h5py.File(temporary, "w", track_order=True, libver=LIBVER) as file:
-            file.attrs["schema"], file.attrs["schema_version"] = SCHEMA, SCHEMA_VERSION
-            write_report(file, report)
-            file.flush()
-        with open(temporary, "rb+") as raw:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        temporary = Path(name)
+        with open(handle, "wb") as raw:
+            raw.write(content)
+            raw.flush()
             os.fsync(raw.fileno())
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:
         raise ReportError(
-            "The report could not be written.", where=str(path), found=str(error)
+            "The report could not be written.",
+            where=str(path),
+            found=str(error),
+            remedy="free some space, or another path with -o; --resume keeps what was measured",
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def check_replaceable(path: Path, *, force: bool) -> None:
+    """Raises ReportError unless `path` is free, or holds a report and `force` is given.
+
+    Whatever is no report, a checkpoint or a log, is never replaced.
+    """
+    if path.is_dir():
+        raise ReportError(
+            "A report is a file, and this is a folder.", where=str(path), remedy=f"-o {path}/run.h5"
+        )
+    if not path.exists():
+        return
+    if not _is_report(path):
+        raise ReportError(
+            "There is a file here that is no report; it is never overwritten.",
+            where=str(path),
+            remedy="another path with -o",
+        )
+    if not force:
+        raise ReportError(
+            "There is a report here already; it will not be overwritten.",
+            where=str(path),
+            remedy="another path with -o, or --force",
+        )
+
+
+def _is_report(path: Path) -> bool:
+    if not h5py.is_hdf5(path):
+        return path.stat().st_size == 0
+    try:
+        with h5py.File(path, "r") as file:
+            return bool(file.attrs.get("schema") == SCHEMA)
+    except OSError:
+        return True  # HDF5 that ends early: a report that was cut
 
 
 def _umask() -> int:
@@ -77,7 +124,7 @@ def read(path: Path) -> Report:
         with h5py.File(path, "r") as file:
             _check_schema(file, path)
             return read_report(file)
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
         raise ReportError(
             "The report is truncated or damaged.",
             where=str(path),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ def metric_card(fact: Mapping[str, Any]) -> RenderableType:
 
 def next_commands(path: Path, report: Report) -> RenderableType:
     """What to type next."""
-    shown = f"'{path}'" if " " in str(path) else str(path)
+    shown = shlex.quote(str(path))
     lines = [f"dyntools plot {shown} -o plots", f"dyntools show {shown} --json"]
     if report.series:
         example = (
