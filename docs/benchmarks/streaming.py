@@ -8,7 +8,7 @@ afterwards), measures the weight metrics that need most memory on 5 and on all o
 of its own, and compares the growth of peak resident memory over that of an analysis of a tiny model
 with the promise:
 
-    twice the largest tensor + its Gram matrix (k² · 8 bytes) + the row blocks (64 MiB allowed)
+    twice the largest tensor + its Gram matrix (k² · 8 bytes) + the row blocks (80 MiB allowed)
 
 The table goes to docs/benchmarks/streaming.md.
 """
@@ -30,7 +30,7 @@ import torch
 from safetensors.torch import save_file
 
 WIDTH, BLOCKS, VOCABULARY = 768, 12, 19_700
-BLOCK_ALLOWANCE = 64 * 2**20  # float64 row blocks, work space of BLAS for wide matrices, headers
+BLOCK_ALLOWANCE = 80 * 2**20  # row blocks, copies while reading, work space of BLAS, headers
 TABLE = Path(__file__).with_suffix(".md")
 # Those that need most at once: two tensors (start or neighbour), a Gram matrix, a whole spectrum.
 METRICS = ("weight_norm", "layer_rotation", "relative_update", "effective_rank", "sparsity")

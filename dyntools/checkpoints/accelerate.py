@@ -12,7 +12,7 @@ from pathlib import Path
 from dyntools.checkpoint import Checkpoint, OptimizerState
 from dyntools.checkpoints.folder_weights import open_optimizer, open_weights, weight_file
 from dyntools.checkpoints.json_file import read_json_if_there
-from dyntools.checkpoints.step_numbers import NO_STEP, Step, step_in_name
+from dyntools.checkpoints.step_numbers import NO_STEP, Step, step_in_name, step_of
 from dyntools.errors import CheckpointError
 
 NAME = "accelerate"
@@ -63,8 +63,9 @@ def open(path: Path, *, mmap: bool = True) -> Checkpoint:
 def _step(path: Path, optimizer: OptimizerState | None) -> Step:
     for entries in optimizer.state.values() if optimizer else ():
         if "step" in entries and entries["step"].shape == ():
-            number = int(entries["step"].read().item())
-            return Step(number, "step", "the optimizer's own count of steps")
+            number = entries["step"].read().item()
+            if stated := step_of(number, "the optimizer's own count of steps"):
+                return stated
     if save := _SAVE.match(path.name):
         return Step(int(save.group(1)), "save", f"folder name {path.name}, which counts saves")
     return step_in_name(path) or NO_STEP

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from dyntools.checkpoint import Entry
 from dyntools.checkpoints.dcp_metadata import Item, Place
 from dyntools.checkpoints.dtypes import ITEMSIZE
+from dyntools.checkpoints.extent import refuse_another, version_of
 from dyntools.checkpoints.inert import TensorRef
 from dyntools.checkpoints.pieces import Block, from_blocks
 from dyntools.checkpoints.torch_file import load
@@ -53,7 +54,10 @@ def _chunk(path: Path, place: Place, dtype: str, shape: tuple[int, ...], *, mmap
     if prod(shape) * ITEMSIZE[dtype] > place.length:
         raise CheckpointError("a chunk larger than its bytes", where=str(path), found=str(shape))
 
+    version = version_of((path / place.file).stat())
+
     def read() -> Tensor:
+        refuse_another(path / place.file, (path / place.file).stat(), version)
         file = load(path / place.file, place.start, place.length)
         if not isinstance(file.root, TensorRef):
             raise CheckpointError("a chunk that holds no tensor", where=str(file.path))

@@ -19,7 +19,7 @@ from dyntools.checkpoints.constants import constant
 from dyntools.checkpoints.inert import TensorRef
 from dyntools.checkpoints.names import unwrapped
 from dyntools.checkpoints.optimizer_state import family_of, group_values
-from dyntools.checkpoints.step_numbers import NO_STEP, Step, step_in_name
+from dyntools.checkpoints.step_numbers import NO_STEP, step_in_name, step_of
 from dyntools.checkpoints.torch_file import TorchFile
 from dyntools.checkpoints.training_file import root_of, training_file
 from dyntools.checkpoints.zero_partitions import MODEL_STATES, ZeroFolder, read_folder
@@ -36,10 +36,8 @@ def open(path: Path, *, mmap: bool = True) -> Checkpoint:
     """The checkpoint of a folder."""
     zero = read_folder(path)
     model = root_of(zero.models[0])
-    number = model.get("global_steps")
-    step = step_in_name(path) or NO_STEP
-    if isinstance(number, int):
-        step = Step(number, "step", "`global_steps` in the file")
+    stated = step_of(model.get("global_steps"), "`global_steps` in the file")
+    step = stated or step_in_name(path) or NO_STEP
     if not zero.ranks:
         return replace(training_file(zero.models[0].path, NAME, mmap=mmap, step=step), path=path)
     tensors, notes = unwrapped(_tensors(zero, mmap=mmap))

@@ -10,6 +10,7 @@ network file system that fails, kills the process with SIGBUS, where a read rais
 from __future__ import annotations
 
 import mmap as memory_map
+import os
 import sys
 import zlib
 from collections.abc import Sequence
@@ -30,12 +31,15 @@ if TYPE_CHECKING:
 # or this, whichever is larger, is an attack on memory and not a view. Chosen.
 _LARGEST_EXPANSION = 1 << 24
 
+Version = tuple[int, int, int]
+
 
 @dataclass(frozen=True)
 class Extent:
     """A tensor on disk: `offset` in bytes from the start of the file, strides in elements.
 
-    crc: checksum of exactly these bytes, where the format keeps one.
+    crc: checksum of exactly these bytes, where the format keeps one. version: of the file when its
+    header was read; the offset means nothing in another.
     """
 
     path: Path
@@ -45,6 +49,7 @@ class Extent:
     stride: tuple[int, ...]
     byteorder: str = "little"
     crc: int | None = None
+    version: Version | None = None
 
     @property
     def numel(self) -> int:
@@ -60,6 +65,21 @@ class Extent:
     @property
     def nbytes(self) -> int:
         return self.span * ITEMSIZE[self.dtype]
+
+
+def version_of(status: os.stat_result) -> Version:
+    """What differs when a file was rewritten or replaced: inode, size, time of modification."""
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def refuse_another(path: Path, status: os.stat_result, version: Version | None) -> None:
+    """Refuses a file that is not the one that was opened."""
+    if version is not None and version_of(status) != version:
+        raise CheckpointError(
+            "the file changed after it was opened",
+            where=str(path),
+            remedy="run again when nothing writes to it",
+        )
 
 
 def contiguous_stride(shape: Sequence[int]) -> tuple[int, ...]:
@@ -120,6 +140,7 @@ def _bytes(extent: Extent, *, mmap: bool) -> tuple[memory_map.mmap | bytearray, 
     aligned = page % ITEMSIZE[extent.dtype] == 0 and extent.byteorder == sys.byteorder
     try:
         with extent.path.open("rb", buffering=0) as file:
+            refuse_another(extent.path, os.fstat(file.fileno()), extent.version)
             if mmap and aligned:
                 length, begin = extent.nbytes + page, extent.offset - page
                 access = memory_map.ACCESS_COPY

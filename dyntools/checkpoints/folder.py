@@ -1,18 +1,21 @@
 """Going through the folder of a run: every checkpoint once, and whatever should be one and is not.
 
-A folder that a format recognises is one checkpoint and its own files are not looked at again; its
-subfolders are, unless they belong to it, since a trainer leaves the last model beside the folders
-of the steps. Files with the same inode (timm's `last`, hard links) are one checkpoint.
+A folder that a format recognises is one checkpoint and its own files are not looked at again. What
+else lies in it is: a trainer leaves the last model beside the folders of the steps, and an index
+that is damaged, or another's, must not hide the checkpoints beside it. Files with the same inode
+(timm's `last`, hard links) are one checkpoint.
 """
 
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dyntools.checkpoint import Checkpoint, Damaged
+from dyntools.checkpoints.folder_weights import INDICES
 from dyntools.checkpoints.format import Format, format_of, open_as
 from dyntools.errors import CheckpointError
 
@@ -21,11 +24,34 @@ _EXTENSIONS = frozenset((".pt", ".pth", ".bin", ".ckpt", ".pkl", ".tar", ".safet
 _PARTS = re.compile(
     r"^(optimizer(_\d+)?\.(pt|bin)|scheduler(_\d+)?\.(pt|bin)|scaler(_\d+)?\.pt|training_args\.bin"
     r"|rng_state.*\.pth|random_states.*\.pkl|custom_checkpoint_\d+\.pkl|(sampler|dl_state).*\.bin"
-    r"|.*_optim_states\.pt|.*-\d{5}-of-\d{5}\.(safetensors|bin))$"
+    r"|.*[-_](model|optim)_states\.pt|.*\.distcp|.*-\d{5}-of-\d{5}\.(safetensors|bin))$"
 )
+_FURTHER_MODELS = re.compile(r"^(model_\d+\.safetensors|pytorch_model_\d+\.bin)$")
+_INDEXED = frozenset(("sharded", "hf-trainer", "accelerate"))  # formats that read an index
 _PART_FOLDERS = re.compile(r"^(\..*|__pycache__|optimizer_\d+)$")
 
 Identity = frozenset[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A path that a format recognised: the files it had, or where its reader failed."""
+
+    format: str
+    files: tuple[Path, ...] = ()
+    failed: bool = False
+    where: str | None = None
+
+    def holds(self, path: Path) -> bool:
+        """Whether a file of the folder has been told of with it."""
+        if self.format == "accelerate" and _FURTHER_MODELS.match(path.name):
+            return True  # named in a note of the checkpoint
+        if not self.failed:
+            return path.exists() and _inode(path) in set(map(_inode, self.files))
+        index = next(
+            (path.with_name(name) for name in INDICES if path.with_name(name).is_file()), None
+        )
+        return str(path) == self.where or (self.format in _INDEXED and path == index)
 
 
 class Walk:
@@ -41,10 +67,13 @@ class Walk:
     def visit(self, path: Path) -> None:
         """Everything at and below a path, in sorted order."""
         try:
-            if path.is_dir():
+            mode = path.stat().st_mode
+            if stat.S_ISDIR(mode):
                 self._visit_folder(path)
-            else:
+            elif stat.S_ISREG(mode):
                 self._visit_file(path)
+            else:  # opening a pipe waits for its writer
+                self.damaged.append(Damaged(path, "unknown", "It is not a regular file."))
         except OSError as error:
             self.damaged.append(Damaged(path, "unknown", f"it cannot be read: {error}"))
 
@@ -53,35 +82,37 @@ class Walk:
         if (status.st_dev, status.st_ino) in self._folders:
             return  # a loop of links, or a second link to the same folder
         self._folders.add((status.st_dev, status.st_ino))
-        claimed = self._take(path)
-        own = {file.parent for file in self.good[-1].files} if claimed and self.good else set()
+        taken = self._take(path)
+        own = {file.parent for file in taken.files} if taken else set()
         for child in sorted(path.iterdir()):
             if child.is_dir():
                 if not _PART_FOLDERS.match(child.name) and child not in own:
                     self.visit(child)
-            elif not claimed and is_candidate(child):
+            elif is_candidate(child) and not (taken and taken.holds(child)):
                 self.visit(child)
 
     def _visit_file(self, path: Path) -> None:
-        if not self._take(path) and is_candidate(path):
+        if self._take(path) is None and is_candidate(path):
             with path.open("rb") as file:
                 start = file.read(8)
             found = f"it begins with {start!r}" if start else "it is empty"
             self.damaged.append(Damaged(path, "unknown", f"No format is recognised: {found}."))
 
-    def _take(self, path: Path) -> bool:
-        """Opens a path in the format that recognises it; False if none does."""
+    def _take(self, path: Path) -> Taken | None:
+        """Opens a path in the format that recognises it; None if none does."""
         name = "unknown"
         try:
             format = format_of(path, self._formats)
             if format is None:
-                return False
+                return None
             name = format.NAME
-            self._keep(open_as(format, path, mmap=self._mmap))
+            checkpoint = open_as(format, path, mmap=self._mmap)
+            self._keep(checkpoint)
+            return Taken(name, checkpoint.files)
         except CheckpointError as error:
             reason = f"{error.what} ({error.found})" if error.found else error.what
             self.damaged.append(Damaged(path, name, reason[:1].upper() + reason[1:] + "."))
-        return True
+            return Taken(name, failed=True, where=error.where)
 
     def _keep(self, checkpoint: Checkpoint) -> None:
         identity = frozenset(_inodes(checkpoint.files))
@@ -103,6 +134,9 @@ def is_candidate(path: Path) -> bool:
 
 
 def _inodes(files: Sequence[Path]) -> Iterator[tuple[int, int]]:
-    for file in files:
-        status = file.stat()
-        yield status.st_dev, status.st_ino
+    yield from map(_inode, files)
+
+
+def _inode(file: Path) -> tuple[int, int]:
+    status = file.stat()
+    return status.st_dev, status.st_ino

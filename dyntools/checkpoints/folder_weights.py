@@ -28,6 +28,7 @@ WEIGHT_FILES = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
+INDICES = tuple(name for name in WEIGHT_FILES if name.endswith(".index.json"))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from dyntools.checkpoint import Checkpoint, OptimizerState
 from dyntools.checkpoints.folder_weights import open_optimizer, open_weights, weight_file
 from dyntools.checkpoints.json_file import read_json, read_json_if_there
-from dyntools.checkpoints.step_numbers import NO_STEP, Step, step_in_name
+from dyntools.checkpoints.step_numbers import NO_STEP, Step, step_in_name, step_of
 from dyntools.errors import CheckpointError
 
 NAME = "hf-trainer"
@@ -55,7 +55,5 @@ def open(path: Path, *, mmap: bool = True) -> Checkpoint:
 
 
 def _step(state: dict[str, object], path: Path) -> Step:
-    number = state.get("global_step")
-    if isinstance(number, int):
-        return Step(number, "step", "trainer_state.json: global_step")
-    return step_in_name(path) or NO_STEP
+    stated = step_of(state.get("global_step"), "trainer_state.json: global_step")
+    return stated or step_in_name(path) or NO_STEP

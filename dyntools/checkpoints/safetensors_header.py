@@ -15,7 +15,7 @@ from typing import TypeGuard
 
 from dyntools.checkpoint import Entry
 from dyntools.checkpoints.dtypes import ITEMSIZE, SAFETENSORS
-from dyntools.checkpoints.extent import Extent, contiguous_stride, entry
+from dyntools.checkpoints.extent import Extent, contiguous_stride, entry, version_of
 from dyntools.errors import CheckpointError
 
 _MOST_HEADER = 100_000_000
@@ -32,7 +32,8 @@ def has_safetensors_header(path: Path) -> bool:
 def safetensors_entries(path: Path, *, mmap: bool) -> dict[str, Entry]:
     """The tensors of a file by name, in the order of their bytes."""
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        size, version = status.st_size, version_of(status)
         header, begin = _header(path, size)
         ranges = sorted(
             (_range(name, value) for name, value in header.items() if name != _METADATA),
@@ -51,7 +52,9 @@ def safetensors_entries(path: Path, *, mmap: bool) -> dict[str, Entry]:
         ) from error
     return {
         name: entry(
-            Extent(path, begin + first, dtype, shape, contiguous_stride(shape)), size, mmap=mmap
+            Extent(path, begin + first, dtype, shape, contiguous_stride(shape), version=version),
+            size,
+            mmap=mmap,
         )
         for first, _, name, dtype, shape in ranges
     }

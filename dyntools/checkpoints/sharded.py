@@ -10,13 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from dyntools.checkpoint import Checkpoint
-from dyntools.checkpoints.folder_weights import WEIGHT_FILES, open_weights
+from dyntools.checkpoints.folder_weights import INDICES, open_weights
 from dyntools.checkpoints.json_file import read_json_if_there
 from dyntools.checkpoints.step_numbers import NO_STEP, step_in_name
 
 NAME = "sharded"
-
-_INDICES = tuple(name for name in WEIGHT_FILES if name.endswith(".index.json"))
 
 
 def recognises(path: Path) -> bool:
@@ -49,5 +47,5 @@ def open(path: Path, *, mmap: bool = True) -> Checkpoint:
 
 def _index(path: Path) -> Path | None:
     if path.is_file():
-        return path if path.name in _INDICES else None
-    return next((path / name for name in _INDICES if (path / name).is_file()), None)
+        return path if path.name in INDICES else None
+    return next((path / name for name in INDICES if (path / name).is_file()), None)

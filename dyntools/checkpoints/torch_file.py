@@ -8,14 +8,15 @@ holds no tensor, and nobody changes it.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from dyntools.checkpoint import Entry
 from dyntools.checkpoints.dtypes import ITEMSIZE
-from dyntools.checkpoints.extent import Extent, contiguous_stride, entry
+from dyntools.checkpoints.extent import Extent, Version, contiguous_stride, entry, version_of
 from dyntools.checkpoints.inert import TensorRef
 from dyntools.checkpoints.torch_legacy import legacy_contents
 from dyntools.checkpoints.torch_zip import zip_contents
@@ -39,6 +40,7 @@ class TorchFile:
     storages: Mapping[str, Record]
     limit: int
     byteorder: str = "little"
+    version: Version | None = None
 
     def entry(self, ref: TensorRef, *, mmap: bool) -> Entry:
         """The entry of a tensor of this file."""
@@ -66,15 +68,17 @@ class TorchFile:
                 "a tensor larger than its storage", where=str(self.path), found=f"{ref.shape}"
             )
         crc = record.crc if (begin, bare.nbytes) == (0, record.nbytes) else None
-        return Extent(self.path, bare.offset, ref.dtype, ref.shape, ref.stride, self.byteorder, crc)
+        return replace(bare, byteorder=self.byteorder, crc=crc, version=self.version)
 
 
 def load(path: Path, start: int = 0, length: int | None = None) -> TorchFile:
     """The structure of a file, or of the archive in `length` bytes of it from `start`."""
     try:
         status = path.stat()
-        version = (status.st_size, status.st_mtime_ns, status.st_ino)
-        return _load(path, start, status.st_size - start if length is None else length, version)
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe waits for its writer
+            raise CheckpointError("not a regular file")
+        length = status.st_size - start if length is None else length
+        return _load(path, start, length, version_of(status))
     except CheckpointError as error:
         raise CheckpointError(
             error.what, where=str(path), found=error.found, remedy=error.remedy
@@ -86,15 +90,15 @@ def load(path: Path, start: int = 0, length: int | None = None) -> TorchFile:
 
 
 @lru_cache(maxsize=1)
-def _load(path: Path, start: int, length: int, version: tuple[int, ...]) -> TorchFile:
+def _load(path: Path, start: int, length: int, version: Version) -> TorchFile:
     with path.open("rb") as file:
         file.seek(start)
         magic = file.read(4)
     if magic == ZIP_MAGIC:
         root, storages, order = zip_contents(path, start, length)
-        return TorchFile(path, "torch zip", root, storages, start + length, order)
+        return TorchFile(path, "torch zip", root, storages, start + length, order, version)
     if magic.startswith(_PICKLE_MAGIC) and start == 0:
         root, storages = legacy_contents(path, length)
-        return TorchFile(path, "torch legacy", root, storages, length)
+        return TorchFile(path, "torch legacy", root, storages, length, version=version)
     found = f"a file that begins with {magic!r}" if magic else "an empty file"
     raise CheckpointError("not a file of torch.save", found=found)

@@ -1,8 +1,8 @@
 """Overfitting: validation loss has risen since its best, by more than its own noise.
 
 Fires when Prechelt's criteria say stop (GL above 5 %, PQ above 3, or three strips in a row up), and
-the checks behind the best rise by a rank test, and the training loss has meanwhile fallen. With too
-few checks for the test, an unbroken rise is a reason to look, never one point alone.
+the checks behind the best rise by a rank test, and the training loss has meanwhile fallen. Where
+the test proves nothing, an unbroken rise is a reason to look, never one point alone.
 
 Prechelt 1998, Early stopping – but when?, doi:10.1007/3-540-49430-8_3.
 """
@@ -25,7 +25,6 @@ UP_STRIPS = 3  # one of the best trade-offs in Prechelt 1998; he tried 2 to 8
 RISE_Z = 2.326  # one-sided 1 % of the normal distribution; chosen, no source
 FEWEST_RISES = 2  # checks in a row, where the test has too few; chosen, no source
 FELL_ERRORS = 2.0  # standard errors of the training loss; chosen, no source
-TESTABLE = 6  # checks behind the best with which z can pass RISE_Z comfortably; chosen, no source
 
 
 def rule(report: Report) -> tuple[Finding, ...]:
@@ -41,7 +40,7 @@ def rule(report: Report) -> tuple[Finding, ...]:
         return ()
     proven = row["rise_z"] >= RISE_Z
     unbroken = row["rises_in_a_row"] >= row["checks_past_best"] and row["gl"] > GL_MOST
-    if not proven and not (unbroken and row["checks_past_best"] < TESTABLE and fell > 0):
+    if not proven and not (unbroken and fell > 0):
         return ()
     return (_finding(report, row, passed, proven),)
 

@@ -27,6 +27,7 @@ from dyntools.logs import (
     wandb,
 )
 from dyntools.logs.runs import one_run, relabelled
+from dyntools.logs.text import head_lines
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ FORMATS = (
 FORMAT_NAMES = tuple(form.name for form in FORMATS)
 # Names that promise tensors. Whatever such a file holds, it is for a checkpoint reader to say.
 TENSORS = frozenset({".pt", ".pth", ".tar", ".ckpt", ".bin", ".safetensors", ".distcp", ".h5"})
+LOGS = ("*.jsonl", "metrics.csv", "trainer_state.json")  # names that promise a log
 CHECKPOINT_FOLDER = re.compile(r"checkpoint-\d+")  # where Hugging Face repeats the history
 
 
@@ -82,6 +84,8 @@ def find(root: Path, exclude: Collection[Path] = ()) -> tuple[list[Log], list[Da
             continue
         if found:
             recognised.append((path, found))
+        elif reason := _broken_promise(path):
+            damaged.append(Damaged(path, "unknown", reason))
     histories: set[Path] = set()  # the folders whose longest trainer_state.json is read
     for path, form in _longest_history_first(recognised):
         run = _run_of(path)
@@ -115,6 +119,17 @@ def _paths(root: Path, excluded: Collection[Path]) -> Iterator[Path]:
             path = folder / name
             if path.suffix not in TENSORS and path.resolve() not in excluded:
                 yield path
+
+
+def _broken_promise(path: Path) -> str:
+    """Why no format took a file whose name promises a log; empty for any other file."""
+    if not any(map(path.match, LOGS)) or not path.is_file() or jsonl.is_journal(path):
+        return ""
+    if not path.stat().st_size:
+        return "the file is empty"
+    if not head_lines(path):
+        return "its beginning holds no whole line of text"
+    return "its name is that of a log, but its first lines hold no step and no loss to read"
 
 
 def _longest_history_first(recognised: list[tuple[Path, Format]]) -> list[tuple[Path, Format]]:

@@ -1,7 +1,8 @@
 """JSON lines: one object a line, as most hand-written training loops and several trainers write.
 
 Nested objects are flattened with "/". A line that is no object (torn by a kill, or mixed with
-other output) is skipped and counted; an object is complete even where the last line end is missing.
+other output) is skipped and counted; an object is complete even where the last line end is missing,
+or where the NUL bytes of a power cut stand beside it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from pathlib import Path
 from dyntools.log import Log
 from dyntools.logs.points import Points, plural
 from dyntools.logs.rows import add_rows, looks_logged, number
-from dyntools.logs.text import TORN, head_lines, opened
+from dyntools.logs.text import NUL, TORN, head_lines, opened
+
+JOURNAL = "journal"  # the name that the first object of our own journal has
 
 
 def recognises(path: Path) -> bool:
@@ -27,10 +30,16 @@ def recognises(path: Path) -> bool:
     rows = [row for line in lines if (row := _object(line)) is not None]
     if 2 * len(rows) < len(lines) or (path.suffix == ".json" and len(rows) < 2):
         return False
-    if "journal" in rows[0]:
+    if JOURNAL in rows[0]:
         return False
     numbers = ([n for n, raw in flat(row).items() if number(raw) is not None] for row in rows)
     return any(map(looks_logged, numbers))
+
+
+def is_journal(path: Path) -> bool:
+    """Whether this is our own journal."""
+    lines = head_lines(path)[:1]
+    return any(JOURNAL in (_object(line) or {}) for line in lines)
 
 
 def open(path: Path) -> Log:
@@ -75,7 +84,7 @@ def _rows(path: Path, notes: list[str]) -> Iterator[Mapping[str, object]]:
 
 def _object(line: str) -> dict[str, object] | None:
     try:
-        value = json.loads(line)
+        value = json.loads(line.strip().strip(NUL))
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -84,3 +84,13 @@ def test_a_field_too_long_ends_the_reading_not_the_run(write, points):
 )
 def test_what_is_no_log(write, text):
     assert not csv.recognises(write("x.csv", text))
+
+
+@pytest.mark.parametrize("zeros", [b"\0" * 4096, b"\0" * 40 + b"\n3,0.5\n", b"3,0.1\0\0\n"])
+def test_lines_with_the_zeros_of_a_power_cut_are_skipped_and_noted(write, points, zeros):
+    path = write("log.csv", b"step,loss\n1,2.5\n2,1.5\n" + zeros)
+    assert csv.recognises(path)
+    log = csv.open(path)
+    rest = [(3, 0.5)] if b"0.5" in zeros else []
+    assert points(log) == {"loss": [(1, 2.5), (2, 1.5), *rest]}
+    assert log.notes == ("1 line with NUL bytes, as a power cut leaves, skipped",)

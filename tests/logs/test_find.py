@@ -46,6 +46,30 @@ def test_what_is_damaged_is_reported_and_the_rest_is_read(tmp_path, write):
     assert "not a complete JSON file" in damaged[0].reason
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("log.jsonl", b"", "empty"),
+        ("log.jsonl", b"\0" * 4096, "no whole line"),
+        ("a/metrics.csv", b"a,b\nx,y\n", "no step and no loss"),
+        ("trainer_state.json", b"\0" * 4096, "no whole line"),
+        ("trainer_state.json", b"{}", "no step and no loss"),
+    ],
+)
+def test_a_name_that_promises_a_log_is_never_passed_over(tmp_path, write, name, data, reason):
+    path = write(name, data)
+    logs, damaged = find(tmp_path)
+    assert (logs, [(d.path, d.format) for d in damaged]) == ([], [(path, "unknown")])
+    assert reason in damaged[0].reason
+
+
+def test_other_names_and_our_own_journal_promise_nothing(tmp_path, write):
+    write("other.csv", b"\0" * 4096)
+    write("journal.jsonl", '{"kind": "header", "journal": 1}\n{"step": 1, "seconds": 2}\n')
+    (tmp_path / "folder.jsonl").mkdir()
+    assert find(tmp_path) == ([], [])
+
+
 def test_of_checkpoints_the_longest_history_is_read(tmp_path, write):
     for step in (5, 40, 100):
         write(f"run/checkpoint-{step}/trainer_state.json", state(step))

@@ -40,6 +40,34 @@ def test_cut_anywhere(write, cut_law):
     cut_law(ROWS.replace("NaN", "0.125").encode(), path, jsonl.open)
 
 
+@pytest.mark.parametrize("rows", [1, 200])
+def test_the_zeros_of_a_power_cut_cost_no_whole_object(write, points, rows):
+    lines = [json.dumps({"step": i, "loss": 1.0}).encode() + b"\n" for i in range(rows)]
+    whole = {"loss": [(i, 1.0) for i in range(rows)]}
+    path = write("end.jsonl", b"".join(lines) + b"\0" * 4096)
+    assert jsonl.recognises(path)
+    assert points(jsonl.open(path)) == whole
+    assert "no line end" in jsonl.open(path).notes[0]
+    path = write("resumed.jsonl", b"".join([*lines[:-1], b"\0" * 4096, lines[-1]]))
+    assert points(jsonl.open(path)) == whole
+    path = write("middle.jsonl", b"".join([lines[0], b"\0" * 40 + b"\n", *lines[1:]]))
+    assert points(jsonl.open(path)) == whole
+    assert jsonl.open(path).notes == ("1 line that hold no JSON object skipped, first line 2",)
+
+
+def test_a_nul_within_an_object_is_never_closed_up(write, points):
+    path = write("log.jsonl", ROWS[:23].encode() + b'{"step": 1\0\0' + b'7, "loss": 2}\n')
+    assert jsonl.recognises(path)
+    assert points(jsonl.open(path)) == {"loss": [(1, 2.5)]}
+
+
+@pytest.mark.parametrize("size", [64 * 1024 - 20, 200_000])
+def test_a_first_line_may_be_a_long_configuration(write, points, size):
+    path = write("log.jsonl", json.dumps({"config": "x" * size}) + "\n" + ROWS)
+    assert jsonl.recognises(path)
+    assert points(jsonl.open(path))["eval/loss"] == [(2, 1.5)]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_marks_of_byte_order(write, encoding):
     path = write("log.jsonl", ROWS.replace("\n", "\r\n").encode(encoding))
@@ -59,7 +87,8 @@ def test_marks_of_byte_order(write, encoding):
         ("requirements.txt", "torch>=2\nnumpy\n"),
         ("empty", ""),
         ("deep.jsonl", "[" * 100_000),
-        ("binary.jsonl", b'{"step": 1, "loss": 2}\n\0\0'),
+        ("binary.jsonl", bytes(range(256)) * 8 + b'\n{"step": 1, "loss": 2}\n'),
+        ("zeros.jsonl", b"\0" * 4096),
     ],
 )
 def test_what_is_no_log(write, name, text):

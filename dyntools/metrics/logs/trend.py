@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+ROUNDING = 1e-9  # of the range: deviations from the line below that are rounding; chosen
 NORMAL_975 = 1.959963984540054  # two-sided 95 %
 
 
@@ -67,9 +68,11 @@ def mann_kendall(y: NDArray[np.float64]) -> float:
 
 
 def neighbour_correlation(y: NDArray[np.float64]) -> float:
-    """Correlation of neighbouring deviations from the Theil-Sen line, at least 0."""
+    """Correlation of neighbouring deviations from the Theil-Sen line, at least 0; 0 on a line."""
     x = np.arange(len(y), dtype=np.float64)
     residual = y - theil_sen(x, y).slope * x
     residual -= np.mean(residual)
+    if not np.max(np.abs(residual), initial=0.0) > ROUNDING * np.ptp(y):
+        return 0.0
     power = float(residual @ residual)
     return max(float(residual[1:] @ residual[:-1]) / power, 0.0) if power > 0 else 0.0
