@@ -22,6 +22,7 @@ from dyntools.report import Report
 GL_LEAST, GL_MOST = 1.0, 5.0  # percent; the smallest and largest that Prechelt 1998 tried
 PQ_MOST = 3.0  # the largest that Prechelt 1998 tried
 UP_STRIPS = 3  # one of the best trade-offs in Prechelt 1998; he tried 2 to 8
+TESTABLE = 6  # checks behind the best with which z can pass RISE_Z comfortably; chosen, no source
 RISE_Z = 2.326  # one-sided 1 % of the normal distribution; chosen, no source
 FEWEST_RISES = 2  # checks in a row, where the test has too few; chosen, no source
 FELL_ERRORS = 2.0  # standard errors of the training loss; chosen, no source
@@ -67,9 +68,9 @@ def _finding(report: Report, row: Row, passed: list[str], proven: bool) -> Findi
     if proven:
         sentence += f"the last {counted(now - best, unit)} overfit."
     else:
-        sentence += (
-            f"{counted(row['checks_past_best'], 'check')} in a row rose, too few to be sure."
-        )
+        few = row["checks_past_best"] < TESTABLE
+        doubt = "too few to be sure" if few else "as they might in a loss that wanders"
+        sentence += f"{counted(row['checks_past_best'], 'check')} in a row rose, {doubt}."
     evidence = [*passed, f"rank test on the checks behind the best: z = {row['rise_z']:.1f}"]
     if math.isfinite(row["train_loss_at_best"]):
         evidence.append(

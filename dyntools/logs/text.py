@@ -8,6 +8,7 @@ what stands beside them may be torn as well: such lines are left out and noted.
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
@@ -18,6 +19,7 @@ HEAD = 64 * 1024  # nanoGPT prints its configuration and its model before the fi
 LONGEST = 16 * 1024**2  # bytes of a first line, which may be a whole configuration; chosen
 SAMPLE = 1024  # characters that tell a text from a binary; chosen
 NUL = "\0"
+RUN_OF_NUL = re.compile("\0+")
 TORN = "the last line has no line end (still being written, or cut) and was skipped"
 
 
@@ -31,7 +33,8 @@ def head(path: Path, size: int = HEAD) -> bytes:
 
 def head_lines(path: Path) -> list[str]:
     """The first line and those in `HEAD` bytes behind it, uncut, without NUL; none in a binary."""
-    if _is_binary(_text(head(path))):
+    start = _text(head(path))
+    if not start or _is_binary(start):
         return []
     with path.open("rb") as file:
         first, more = file.readline(LONGEST), file.read(HEAD)
@@ -64,10 +67,10 @@ def _text(start: bytes) -> str:
 
 
 def _is_binary(text: str) -> bool:
-    """Whether most of the beginning is no text; NUL bytes around a text do not count."""
-    sample = text.strip(NUL)[:SAMPLE]
+    """Whether most of the beginning is no text; however many NUL bytes in a row count as one."""
+    sample = RUN_OF_NUL.sub(NUL, text)[:SAMPLE]
     odd = sum(not (c.isprintable() or c.isspace() or c == "\x1b") or c == "\ufffd" for c in sample)
-    return not sample or 2 * odd > len(sample)
+    return 2 * odd > len(sample)
 
 
 def _encoding(start: bytes) -> str:

@@ -7,6 +7,7 @@ the command line (`--metric name:k=10,seed=1`) and of every other door.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -27,6 +28,7 @@ class Metric:
     dims: names of the axes of the values; `()` is one number a step.
     layerwise: each tensor is measured for itself, so a snapshot may be handed over one tensor at
         a time; this bounds memory by the largest tensor.
+    choices, least: of a setting, the words it may be, or the smallest number.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Metric:
     cost: str
     layerwise: bool = False
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    least: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def defaults(self) -> dict[str, Setting]:
@@ -51,7 +54,7 @@ class Metric:
     def settings(self, given: Mapping[str, str | Setting]) -> dict[str, Setting]:
         """The defaults with `given` laid over them, each converted to the type of its default.
 
-        Raises UsageError for an unknown setting or a value of the wrong type.
+        Raises UsageError for an unknown setting, a value of the wrong type, or one out of range.
         """
         settings = self.defaults
         for key, value in given.items():
@@ -66,7 +69,25 @@ class Metric:
                     f"The setting {key} of {self.name} cannot be {settings[key]!r}.",
                     remedy=f"{key}: " + ", ".join(self.choices[key]),
                 )
+            self._check_range(key, settings[key])
         return settings
+
+    def _check_range(self, key: str, value: Setting) -> None:
+        if isinstance(value, str):
+            return
+        remedy = f"--metric {self.name}:{key}={self.defaults[key]}"
+        if not math.isfinite(value):
+            raise UsageError(
+                f"The setting {key} of {self.name} must be finite.",
+                found=repr(value),
+                remedy=remedy,
+            )
+        if key in self.least and value < self.least[key]:
+            raise UsageError(
+                f"The setting {key} of {self.name} must be at least {self.least[key]:g}.",
+                found=repr(value),
+                remedy=remedy,
+            )
 
 
 def _convert(metric: str, key: str, value: str | Setting, default: Setting) -> Setting:
@@ -78,7 +99,7 @@ def _convert(metric: str, key: str, value: str | Setting, default: Setting) -> S
     elif kind is not bool:
         try:
             return kind(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     elif isinstance(value, bool):
         return value

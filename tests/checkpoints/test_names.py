@@ -32,5 +32,16 @@ def test_names_that_would_collide_stay():
     assert names("0._orig_mod.a", "0.a") == (["0._orig_mod.a", "0.a"], ())
 
 
+def test_names_that_cannot_be_stored_are_escaped():
+    found, notes = names("module.a\0", "module.b\ud800", "module.c")
+    assert found == [r"a\x00", r"b\ud800", "c"]
+    assert len(notes) == 2
+    "".join(found).encode()
+
+
+def test_an_escape_that_was_there_before_stays_another_name():
+    assert names("a\0", r"a\x00")[0] == [r"a\x00", r"a\\x00"]
+
+
 def test_nothing():
     assert names() == ([], ())

@@ -1,6 +1,7 @@
 """The header as the format's text demands it, and agreement with the library itself."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -77,3 +78,20 @@ def test_a_name_twice_and_json_that_recurses(tmp_path):
     deep = b'{"a":' * 100_000
     with pytest.raises(CheckpointError, match="damaged"):
         open_checkpoint(write(tmp_path / "b.safetensors", {}, b"", deep))
+
+
+def test_a_file_rewritten_after_opening_is_an_error_when_read(tmp_path, mmap):
+    path = write(tmp_path / "a.safetensors", {"a": tensor(0, 4)}, bytes(4))
+    found = open_checkpoint(path, mmap=mmap).tensors["a"]
+    assert found.read().tolist() == [0]
+    other = write(tmp_path / "other", {"b": tensor(0, 4)}, b"\1\1\1\1")
+    os.replace(other, path)
+    with pytest.raises(CheckpointError, match="the file changed after it was opened"):
+        found.read()
+
+
+def test_names_no_report_can_hold_are_escaped(tmp_path):
+    header = {"a\0": tensor(0, 4), "b\ud800": tensor(4, 8)}
+    checkpoint = open_checkpoint(write(tmp_path / "a.safetensors", header, bytes(8)))
+    assert list(checkpoint.tensors) == [r"a\x00", r"b\ud800"]
+    assert checkpoint.tensors[r"a\x00"].read().tolist() == [0]

@@ -94,6 +94,21 @@ def test_few_checks_are_a_watch_and_one_is_nothing() -> None:
     assert rule(report_of_log(log([0.9, 0.7, 0.65, 1.1, 0.8]), step_unit="epoch")) == ()
 
 
+def test_an_unbroken_rise_is_a_watch_however_many_checks_it_has() -> None:
+    steps = np.arange(10)
+    validation = 1 + 2 * (steps / 10 - 0.3) ** 2
+    log = log_of(train_loss=(steps, 1 / (1 + steps)), validation_loss=(steps, validation))
+    found = only(rule(report_of_log(log)))
+    assert found.severity is Severity.watch
+    assert "6 checks in a row rose, as they might in a loss that wanders" in found.sentence
+
+
+def test_a_straight_rise_is_proven() -> None:
+    steps = np.arange(1, 31)
+    log = log_of(train_loss=(steps, 1 / steps), validation_loss=(steps, 1 + 0.02 * (steps - 1)))
+    assert only(rule(report_of_log(log))).severity is Severity.act
+
+
 def test_a_rise_of_both_losses_is_not_overfitting() -> None:
     log = overfit_log(0)
     steps = log.curves["train_loss"].steps

@@ -58,3 +58,18 @@ def test_norm_of_nothing_and_of_nan() -> None:
     assert norm(torch.empty(0)) == 0.0
     assert math.isnan(norm(torch.tensor([1.0, math.nan])))
     assert norm(torch.tensor([1.0, math.inf])) == math.inf
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-120, 1e120, 1e300])
+def test_values_whose_squares_leave_the_range(scale: float) -> None:
+    a, b = gaussian((1000,), 0).double(), gaussian((1000,), 1).double()
+    assert norm(a * scale) == pytest.approx(norm(a) * scale, rel=1e-14)
+    assert chord(a * scale, b * scale) == pytest.approx(chord(a, b), rel=1e-14)
+    length, along = difference(a * scale, b * scale)
+    assert length == pytest.approx(difference(a, b)[0] * scale, rel=1e-14)
+    assert along == pytest.approx(difference(a, b)[1] * scale, rel=1e-12)
+
+
+def test_a_norm_beyond_the_range_is_infinite_and_of_zeros_zero() -> None:
+    assert norm(torch.full((4,), 1.5e308, dtype=torch.float64)) == math.inf
+    assert norm(torch.zeros(3)) == 0.0

@@ -6,6 +6,7 @@ import pytest
 
 from dyntools.errors import UsageError
 from dyntools.measurement import Measurement, per_layer
+from dyntools.metrics.logs import LOGS
 from dyntools.metrics.metric import Metric, Setting
 
 
@@ -26,6 +27,7 @@ METRIC = Metric(
     what="an example",
     paper="none",
     cost="nothing",
+    least={"k": 1, "rtol": 0},
 )
 
 
@@ -59,8 +61,23 @@ def test_values_take_the_type_of_their_default(key: str, text: Setting, value: S
         ("rtol", "small", "a number"),
         ("exact", "perhaps", "true or false"),
         ("kk", "3", "no setting 'kk'"),
+        ("k", "0", "setting k of example must be at least 1"),
+        ("k", -3, "setting k of example must be at least 1"),
+        ("k", float("inf"), "whole number"),
+        ("rtol", "-0.5", "setting rtol of example must be at least 0"),
+        ("rtol", "nan", "setting rtol of example must be finite"),
+        ("rtol", "inf", "setting rtol of example must be finite"),
     ],
 )
 def test_mistakes_are_answered(key: str, text: str, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         METRIC.settings({key: text})
+
+
+def test_every_number_that_a_log_metric_takes_has_a_smallest() -> None:
+    for metric in LOGS:
+        assert metric.least.keys() == metric.defaults.keys()
+        for key, least in metric.least.items():
+            metric.settings({key: least})
+            with pytest.raises(UsageError, match=f"{key} of {metric.name} must be at least"):
+                metric.settings({key: least - 1})

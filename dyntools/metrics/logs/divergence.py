@@ -47,6 +47,7 @@ def ratio_error(values: NDArray[np.float64], window: int) -> float:
     return scatter * math.sqrt(1 + math.pi / (2 * len(last))) / abs(float(values[0]))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # losses near 1e308: inf and NaN say so
 def measure(snapshot: Snapshot, *, window: int = 10) -> Measurement:
     """Current over initial training loss.
 
@@ -108,4 +109,5 @@ METRIC = Metric(
     what="training loss as a share of its initial value",
     paper="Wortsman et al. 2023, arXiv:2309.14322",
     cost="reads the log",
+    least={"window": 1},
 )

@@ -109,6 +109,7 @@ def rises_in_a_row(validation: NDArray[np.float64]) -> int:
     return len(rose) if rose.all() else int(np.argmin(rose))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # losses near 1e308: inf and NaN say so
 def measure(snapshot: Snapshot, *, strip: int = 5, window: int = 10) -> Measurement:
     """The gap at the last check.
 
@@ -200,4 +201,5 @@ METRIC = Metric(
     what="validation loss minus training loss, with Prechelt's criteria for early stopping",
     paper="Prechelt 1998, doi:10.1007/3-540-49430-8_3",
     cost="reads the log",
+    least={"strip": 1, "window": 1},
 )

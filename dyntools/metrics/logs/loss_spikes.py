@@ -88,6 +88,7 @@ def window_for(count: int, window: int) -> int:
     return min(window, max(FEWEST, count // SHARE))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # losses near 1e308: inf and NaN say so
 def measure(snapshot: Snapshot, *, window: int = 1000, deviations: float = 7.0) -> Measurement:
     """The spike score of the training loss.
 
@@ -150,4 +151,5 @@ METRIC = Metric(
     what="share of training losses at least 7 standard deviations from their recent mean",
     paper="Team OLMo 2025, arXiv:2501.00656",
     cost="reads the log",
+    least={"window": 1, "deviations": 0},
 )

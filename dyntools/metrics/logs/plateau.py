@@ -51,6 +51,7 @@ def averaged(curve: History, checks: int) -> History:
     return History(curve.steps[left:].reshape(-1, size)[:, -1], values)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # losses near 1e308: inf and NaN say so
 def measure(snapshot: Snapshot, *, threshold: float = 1e-4, patience: int = 10) -> Measurement:
     """Checks since the last improvement.
 
@@ -109,4 +110,5 @@ METRIC = Metric(
     what="checks since the loss last improved",
     paper="PyTorch, torch.optim.lr_scheduler.ReduceLROnPlateau",
     cost="reads the log",
+    least={"threshold": 0, "patience": 1},
 )

@@ -49,7 +49,7 @@ def measure(snapshot: Snapshot) -> Measurement:
             continue
         values[i] = at_fractions(spectrum.values)
         error[i] = at_fractions(spectrum.error)
-        null[i] = _null(matrix, float(np.linalg.norm(spectrum.values)))
+        null[i] = _null(matrix, math.hypot(*spectrum.values.tolist()))
         if (start := at_start(snapshot, matrix)) is not None:
             initial[i] = at_fractions(start.values)
     return Measurement(
@@ -65,7 +65,8 @@ def measure(snapshot: Snapshot) -> Measurement:
 
 def _null(matrix: Matrix, frobenius: float) -> NDArray[np.float64]:
     rms = frobenius / math.sqrt(math.prod(matrix.shape))
-    return rms * marchenko_pastur.quantiles(*matrix.shape, FRACTIONS)
+    with np.errstate(over="ignore", invalid="ignore"):  # beyond float64's range inf and NaN say so
+        return rms * marchenko_pastur.quantiles(*matrix.shape, FRACTIONS)
 
 
 METRIC = Metric(

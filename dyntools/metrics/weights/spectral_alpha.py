@@ -15,7 +15,11 @@ Clauset, Shalizi & Newman 2009, arXiv:0706.1062.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dyntools.linalg.power_law import PowerLaw, fit_power_law
 from dyntools.metrics.metric import Metric
@@ -29,8 +33,17 @@ if TYPE_CHECKING:
 
 
 def tail(spectrum: Spectrum) -> PowerLaw | str:
-    """The power law of the eigenvalues that are above their rounding error."""
-    return fit_power_law(spectrum.values[spectrum.values > spectrum.error] ** 2)
+    """The power law of the eigenvalues that are above their rounding error.
+
+    In units of a power of 4 near the largest, for squares leave float64's range before the values.
+    """
+    return fit_power_law(_scaled(spectrum)[spectrum.values > spectrum.error] ** 2)
+
+
+def _scaled(spectrum: Spectrum) -> NDArray[np.float64]:
+    """The singular values with the largest in [1/2, 1), by a power of 2: without rounding."""
+    exponent = math.frexp(spectrum.values[0])[1]
+    return np.asarray(np.ldexp(spectrum.values, -exponent))
 
 
 def measure(snapshot: Snapshot) -> Measurement:
@@ -46,7 +59,7 @@ def measure(snapshot: Snapshot) -> Measurement:
         beside = {
             "ks_distance": law.ks_distance,
             "tail_size": law.tail_size,
-            "xmin_relative": law.xmin / float(spectrum.values[0]) ** 2,
+            "xmin_relative": law.xmin / float(_scaled(spectrum)[0]) ** 2,
         }
         return Row(law.alpha, law.error, beside, method=spectrum.method)
 

@@ -17,8 +17,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from dyntools.linalg import marchenko_pastur
 from dyntools.linalg.blockwise import norm
 from dyntools.measurement import Measurement, Status
@@ -60,7 +58,7 @@ def _by_spectrum(snapshot: Snapshot, matrix: Matrix) -> Row:
         return failed(reason)
     start = at_start(snapshot, matrix)
     initial = math.nan if start is None else float(start.values[0])
-    frobenius = float(np.linalg.norm(spectrum.values))
+    frobenius = math.hypot(*spectrum.values.tolist())
     row = companions(float(spectrum.values[0]), frobenius, initial, matrix.shape)
     return Row(row.value, float(spectrum.error[0]), row.beside, method=spectrum.method)
 

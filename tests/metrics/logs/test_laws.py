@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -106,3 +108,18 @@ def test_the_record_says_what_it_needs(metric: Metric) -> None:
     assert metric.needs == ("log",)
     assert metric.dims == ()
     assert metric.paper
+
+
+@ALL
+def test_losses_near_the_end_of_the_range_warn_of_nothing(metric: Metric) -> None:
+    steps = np.arange(100)
+    for values in (
+        np.where(steps % 7 == 0, 1e308, 1.0),
+        np.full(100, 1.7e308),
+        np.where(steps % 2 == 0, 1.7e308, -1.7e308),
+        1e-308 * steps,
+    ):
+        log = log_of(train_loss=(steps, values), validation_loss=(steps[::5], values[::5]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            metric.measure(snapshot_of(log))

@@ -89,6 +89,13 @@ def test_correlation_of_constant_and_alternating_values_is_zero() -> None:
     assert neighbour_correlation(np.array([1.0, -1.0] * 8)) == 0
 
 
+@pytest.mark.parametrize("n", [10, 29, 60])
+def test_rounding_on_a_straight_line_is_no_correlation(n: int) -> None:
+    y = 1 + 0.02 * np.arange(n)
+    assert neighbour_correlation(y) == 0
+    assert mann_kendall(y) == pytest.approx(mann_kendall(np.arange(float(n))))
+
+
 @pytest.mark.parametrize("memory", [0.0, 0.5, 0.8])
 def test_noise_seldom_looks_like_a_rise(memory: float) -> None:
     """At a nominal 1 %, series of 40 pass in 0.8, 2.4 and 4.2 % for memories of 0, 0.5 and 0.8;

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from dyntools.measurement import Status
+from dyntools.metrics.weights import singular_values, spectral_alpha
 from dyntools.metrics.weights.spectral_norm import measure
 from tests.matrices import gaussian, reference, snapshot
 
@@ -29,6 +31,27 @@ def test_equal_to_lapack_within_the_error(route: str, shape: tuple[int, int]) ->
         rms = float(now.double().square().mean().sqrt())
         null = rms * (math.sqrt(shape[0]) + math.sqrt(shape[1]))
         assert found.beside["null"][0] == pytest.approx(null, rel=1e-12)
+
+
+@pytest.mark.parametrize("scale", [2.0**-530, 2.0**500])
+def test_companions_of_a_spectrum_whose_squares_leave_the_range(
+    scale: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = snapshot({"w": gaussian((40, 30), 0).double()})
+    before = measure(now).beside["null"][0]
+    (matrix,) = now.matrices()
+    true = now.spectrum(matrix)
+    far = replace(true, values=true.values * scale, error=true.error * scale)
+    monkeypatch.setattr(type(now), "spectrum", lambda *_: far)
+    assert measure(now).beside["null"][0] == pytest.approx(before * scale, rel=1e-14)
+    assert singular_values.measure(now).beside["null"][0, 0] > 0
+    with np.errstate(all="raise"):
+        found = spectral_alpha.measure(now)
+    monkeypatch.undo()
+    assert found.values[0] == spectral_alpha.measure(now).values[0]
+    assert (
+        found.beside["xmin_relative"][0] == spectral_alpha.measure(now).beside["xmin_relative"][0]
+    )
 
 
 @pytest.mark.parametrize("route", ROUTES)
