@@ -89,7 +89,7 @@ def _with_steps(found: Sequence[Checkpoint], aside: Aside) -> list[Checkpoint]:
                 replace(checkpoint, step=0, step_source="the only checkpoint, without a number")
             )
         else:
-            aside.append((checkpoint, "no step number in the file or in its name"))
+            aside.append((checkpoint, checkpoint.step_source))
     return numbered
 
 

@@ -31,7 +31,7 @@ def checkpoint(
         format="torch",
         step=step,
         step_unit=unit,
-        step_source="file name",
+        step_source="file name" if step is not None else "no step in the file or its name",
         tensors=tensors,
         optimizer=lambda: None,
         has_optimizer=optimizer,
@@ -71,7 +71,7 @@ def test_without_a_number_init_is_step_zero_and_others_are_set_aside() -> None:
         checkpoint("init.pt", None), checkpoint("final.pt", None), checkpoint("x", 9)
     )
     assert names == ["init.pt", "x"]
-    assert "no step number" in aside["final.pt"]
+    assert "no step in the file" in aside["final.pt"]
 
 
 def test_a_single_checkpoint_without_a_number_is_step_zero() -> None:
