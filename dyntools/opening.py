@@ -7,6 +7,7 @@ content; nothing is dropped in silence: each file found is a row with what becam
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -87,16 +88,7 @@ def _common_root(places: Sequence[Path]) -> Path:
     first = places[0]
     if len(places) == 1:
         return first if first.is_dir() else first.parent
-    return Path(*_common([place.parent.parts for place in places]))
-
-
-def _common(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    shared: list[str] = []
-    for parts in zip(*paths, strict=False):
-        if len(set(parts)) > 1:
-            break
-        shared.append(parts[0])
-    return tuple(shared)
+    return Path(os.path.commonpath([place.parent for place in places]))
 
 
 def _read_logs(

@@ -120,7 +120,16 @@ def make_plan(run: Run, requests: Sequence[str] = (), preset: str | None = None)
 
 def lacking_in(run: Run, tasks: Sequence[Task]) -> dict[str, str]:
     """The tasks that no step of the run can serve, by name, each with its reason."""
-    return {task.name: why for task in tasks if (why := _lacking(task, run))}
+    has = {
+        "params": any(parameters(checkpoint)[0] for checkpoint in run.checkpoints),
+        "initial": run.initial is not None,
+        "previous": len(run.checkpoints) > 1,
+        "log": run.log is not None and bool(run.log.curves),
+        "optimizer": any(checkpoint.has_optimizer for checkpoint in run.checkpoints),
+    }
+    missing = {**MISSING, "params": _no_parameters(run)}
+    lacking = ((task, next((n for n in task.metric.needs if not has[n]), "")) for task in tasks)
+    return {task.name: missing[need] for task, need in lacking if need}
 
 
 def _of_preset(preset: str | None, named: bool) -> list[Task]:
@@ -133,27 +142,13 @@ def _of_preset(preset: str | None, named: bool) -> list[Task]:
     return [parse(request) for request in PRESETS[preset]]
 
 
-def _lacking(task: Task, run: Run) -> str:
-    """Why no step of the run can serve this metric, "" when one can."""
-    has = {
-        "params": any(parameters(checkpoint)[0] for checkpoint in run.checkpoints),
-        "initial": run.initial is not None,
-        "previous": len(run.checkpoints) > 1,
-        "log": run.log is not None and bool(run.log.curves),
-        "optimizer": any(checkpoint.has_optimizer for checkpoint in run.checkpoints),
-    }
-    need = next((need for need in task.metric.needs if not has[need]), "")
-    return _no_parameters(run) if need == "params" else MISSING.get(need, "")
-
-
 def _no_parameters(run: Run) -> str:
     if run.checkpoints:
         why = next(iter(run.left_out.values()), "they hold no tensor")
         return f"the checkpoints hold no parameter that can be measured ({why})"
-    for row in run.rows:
-        return (
-            f"none of the {len(run.rows)} checkpoints here can be used ({row.path}: {row.reason})"
-        )
+    if run.rows:
+        row, count = run.rows[0], len(run.rows)
+        return f"none of the {count} checkpoints here can be used ({row.path}: {row.reason})"
     return MISSING["params"]
 
 

@@ -42,7 +42,7 @@ def attributes(
         "steps": list(steps),
         "shard": shard,
         "device": str(device),
-        "threads": torch.get_num_threads(),  # sums of another number may differ in the last bit
+        "threads": torch.get_num_threads(),
         "identity": identity(run, plan, device, steps),
         "left_out_metrics": dict(plan.left_out),
         "left_out_tensors": dict(run.left_out),
