@@ -49,6 +49,10 @@ class LogError(DyntoolsError):
     """A training log cannot be read."""
 
 
+class ProblemError(DyntoolsError):
+    """A problem cannot be loaded, does not fit the checkpoint, or has no usable derivatives."""
+
+
 class ReportError(DyntoolsError):
     """A report or journal is missing, damaged, from another version, or in the way."""
 

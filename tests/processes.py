@@ -23,3 +23,20 @@ def python(code: str, *arguments: str, cwd: Path | None = None) -> subprocess.Co
         check=False,
         timeout=300,
     )
+
+
+def torchrun(
+    count: int, *arguments: str, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """`count` processes of `python …` under torchrun, on a free port; with gloo on the CPU."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    return subprocess.run(
+        [*launcher, f"--nproc-per-node={count}", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=cwd,
+        check=False,
+        timeout=300,
+    )

@@ -1,0 +1,1 @@
+"""The matrices of a problem as symmetric operators: what the linear algebra is run on."""

@@ -1,0 +1,54 @@
+"""Binding: a problem at the tensors of a checkpoint, as a `Risk`; where user code meets files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from dyntools.errors import ProblemError
+from dyntools.problem.guards import check
+from dyntools.problem.matching import constants, match
+from dyntools.problem.probe import Probe, probe_of
+from dyntools.problem.problem import Problem
+from dyntools.problem.risk import Risk
+
+
+def risk_of(
+    problem: Problem,
+    read: Callable[[str], Tensor],
+    shapes: Mapping[str, tuple[int, ...]],
+    others: Mapping[str, tuple[int, ...]],
+    device: torch.device,
+) -> Risk:
+    """The problem at these parameters, its guards passed.
+
+    read: a tensor of a checkpoint by its name. shapes, others: those of its parameters, and of all
+        else that it holds.
+    Raises ProblemError when they do not fit the model, or when a guard refuses the problem.
+    """
+    with problem.ranks.agreeing("binding"):
+        if not problem.engine.dtype.is_floating_point:
+            raise ProblemError(f"Products need a floating-point dtype, not {problem.engine.dtype}.")
+        found = match(problem.model, shapes, others, problem.source or None)
+        probe = probe_of(problem, device, problem.engine.dtype)
+        fixed = constants(problem.model, found, read)
+        risk = Risk(problem, probe, {name: read(name) for name in found.names}, fixed, found.names)
+    _refuse_other_examples(problem, probe)
+    with problem.ranks.agreeing("guards"):
+        check(risk)
+    return risk
+
+
+def _refuse_other_examples(problem: Problem, probe: Probe) -> None:
+    """Every rank needs all examples, and takes its share of them itself."""
+    digests = problem.ranks.gather(probe.digest)
+    if len(set(digests)) > 1:
+        raise ProblemError(
+            "The processes have different examples.",
+            where=problem.source or None,
+            found=", ".join(digests),
+            remedy="the same batches in every process, without a DistributedSampler and without"
+            " the rank: dyntools spreads them itself",
+        )

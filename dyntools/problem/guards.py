@@ -1,0 +1,117 @@
+"""Guards: what must hold before any number of a problem is believed.
+
+The loss is finite; two evaluations agree; it is a mean with the stated weights; and its products
+are derivatives (see `self_test`). Once for a problem, at its first checkpoint: two passes for the
+loss, and a few evaluations of a few examples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from dyntools.errors import ProblemError
+from dyntools.problem.batches import Batch, rows, take
+from dyntools.problem.conditions import undisturbed
+from dyntools.problem.pieces import is_whole
+from dyntools.problem.probe import counted
+from dyntools.problem.risk import Risk
+from dyntools.problem.self_test import SelfTest, self_test
+
+REPEATED = 1e-5  # relative; atomic sums on a GPU differ by about 1e-7 from pass to pass
+POOLED = 1e-4  # relative; rounding leaves 1e-6, a sum for a mean is off by a factor; chosen
+SMALLEST = 1e-5  # loss below which rounding hides what is looked for, in float32
+PART = 8  # examples whose mean is looked at; chosen
+
+
+def check(risk: Risk) -> SelfTest:
+    """All guards, once for a problem. Raises ProblemError with the remedy."""
+    return risk.problem.once(("guarded", risk.device, risk.dtype), lambda: _check(risk))  # type: ignore[no-any-return]
+
+
+def _check(risk: Risk) -> SelfTest:
+    _finite_and_repeatable(risk)
+    _is_a_mean(risk)
+    return self_test(risk)
+
+
+def _finite_and_repeatable(risk: Risk) -> None:
+    with undisturbed(risk.device):
+        torch.manual_seed(0)  # of the two passes differ, else equal random numbers would agree
+        first = risk.loss()
+        torch.manual_seed(1)
+        second = risk.loss()
+    if not (math.isfinite(first) and math.isfinite(second)):
+        raise ProblemError(
+            "The loss of the problem is not finite.",
+            where=risk.problem.source or None,
+            found=f"{first}",
+            remedy="check the data and the loss of the problem; a diverged checkpoint is left out "
+            "with --steps",
+        )
+    if abs(first - second) > _coarse(risk, REPEATED) * max(abs(first), abs(second)):
+        raise ProblemError(
+            "Two evaluations of the loss at the same weights and examples differ.",
+            where=risk.problem.source or None,
+            found=f"{first:.6g}, then {second:.6g}",
+            remedy="no functional dropout (F.dropout needs training=self.training), no sampling, "
+            "no random augmentation inside model or loss",
+        )
+
+
+def _is_a_mean(risk: Risk) -> None:
+    """The loss of a batch equals the weighted mean over its parts.
+
+    Parts are uneven; under batch statistics, which no part shares, the batch and itself once more.
+    """
+    batch = counted(risk.probe, None)
+    count = rows(batch)
+    if is_whole(risk.problem):
+        both = take(batch, torch.arange(count).repeat(2))
+        parts, told = [batch, batch], f"{2 * count} examples, the same ones twice"
+    else:
+        count, cut = min(count, PART), max(min(count, PART) // 3, 1)
+        if count < 2:
+            return
+        both, told = take(batch, slice(0, count)), f"{count} examples"
+        parts = [take(batch, slice(0, cut)), take(batch, slice(cut, count))]
+    whole, pooled = _losses(risk, both, parts)
+    allowed = _coarse(risk, POOLED)
+    if abs(pooled - whole) > max(allowed * max(abs(whole), abs(pooled)), SMALLEST * allowed):
+        raise ProblemError(
+            "The loss is not a mean over as many terms as `weight` says, so it would depend on how "
+            "the examples are cut into batches.",
+            where=risk.problem.source or None,
+            found=f"{whole:.6g} on {told}; {pooled:.6g} pooled from two parts",
+            remedy='a loss with reduction="mean", and weight=lambda batch: the number of terms '
+            "that it is the mean over (for a language model: the counted tokens)",
+        )
+
+
+def _coarse(risk: Risk, tolerance: float) -> float:
+    """The tolerance, or what the dtype's own rounding leaves: bfloat16 has two or three digits."""
+    return max(tolerance, 8.0 * torch.finfo(risk.dtype).eps)
+
+
+def _losses(risk: Risk, both: Batch, parts: Sequence[Batch]) -> tuple[float, float]:
+    """Of the batch, and pooled from its parts; parts that do not count are left out."""
+    terms = [risk.problem.terms(part) for part in parts]
+    if not sum(terms) > 0:
+        return 0.0, 0.0
+    whole = float(risk.loss_of(both).detach())
+    try:
+        losses = [
+            float(risk.loss_of(part).detach()) if t > 0 else 0.0
+            for part, t in zip(parts, terms, strict=True)
+        ]
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise ProblemError(
+            "Some of the examples of a batch cannot be evaluated without the others.",
+            where=risk.problem.source or None,
+            found=" ".join(str(error).split())[:160],
+            remedy="the first axis of every tensor counts examples; what all of them share, with "
+            "an axis as long by chance (a mask), belongs into `forward`",
+        ) from error
+    return whole, math.fsum(t * x for t, x in zip(terms, losses, strict=True)) / math.fsum(terms)

@@ -1,0 +1,96 @@
+"""Problem: the empirical risk behind a run, as its architecture, fixed batches and a mean loss.
+
+    L(θ) = Σ_b w_b · loss(model_θ(batch_b), batch_b) / Σ_b w_b
+
+`loss` is a mean over w_b terms (examples, or counted tokens), so that L and all its derivatives do
+not depend on how the examples are cut into batches or spread over processes. The values of the
+model's parameters are not looked at: they come from a snapshot.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from dyntools.problem.batches import Batch, terms
+from dyntools.ranks import ALONE, Ranks
+
+Mode = Literal["eval", "train"]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How products with the Hessian are computed.
+
+    dtype: of parameters and products. float32: its rounding moves an eigenvalue by about 1e-6.
+    memory: bytes that the graphs of the products may take; None is half of what is free.
+    basis_memory: bytes that the vectors of a Lanczos basis may take; None is a quarter of it.
+    hvp: `autograd` is reverse over reverse, exact; `differences` of gradients, fourth order in
+        float64, is for operations without a second derivative.
+    """
+
+    dtype: torch.dtype = torch.float32
+    memory: int | None = None
+    basis_memory: int | None = None
+    hvp: Literal["autograd", "differences"] = "autograd"
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A network, what it is trained on, and its loss.
+
+    model: the architecture; parameters that need no gradient are constants of the problem.
+    batches: fixed batches of tensors, tuples or dictionaries; any iterable that gives the same
+        ones each time.
+    loss: (outputs, batch) → the mean loss, a scalar.
+    forward: (model, batch) → outputs; by default model(first of a tuple), model(**dictionary) or
+        model(tensor).
+    weight: batch → the number of terms its mean was over; by default the targets that are not
+        -100, which are the examples of a classifier and the counted tokens of a language model.
+    ranks: the processes that share the examples.
+    mode: `eval`, or `train`: normalisation by batch statistics (running ones are left alone),
+        dropout off.
+    engine: precision, memory, and the route of the products.
+    """
+
+    model: nn.Module
+    batches: Iterable[Batch]
+    loss: Callable[[Any, Batch], Tensor]
+    forward: Callable[[nn.Module, Batch], Any] | None = None
+    weight: Callable[[Batch], float] | None = None
+    ranks: Ranks = ALONE
+    mode: Mode = "eval"
+    engine: Engine = Engine()
+    source: str = ""
+    _cache: dict[object, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def outputs(self, model: nn.Module, batch: Batch) -> Any:
+        """The outputs of the model for a batch."""
+        if self.forward is not None:
+            return self.forward(model, batch)
+        if isinstance(batch, dict):
+            return model(**_accepted(model, batch))
+        return model(batch[0] if isinstance(batch, tuple | list) else batch)
+
+    def terms(self, batch: Batch) -> float:
+        """w_b, the number of terms in the mean."""
+        return float(terms(batch) if self.weight is None else self.weight(batch))
+
+    def once(self, key: object, compute: Callable[[], Any]) -> Any:
+        """`compute()` at the first call with this key; shared by all snapshots of a run."""
+        if key not in self._cache:
+            self._cache[key] = compute()
+        return self._cache[key]
+
+
+def _accepted(model: nn.Module, batch: dict[str, Any]) -> dict[str, Any]:
+    """The entries of a batch that the model's `forward` has arguments for."""
+    parameters = inspect.signature(model.forward).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return batch
+    return {name: value for name, value in batch.items() if name in parameters}
