@@ -16,17 +16,21 @@ if TYPE_CHECKING:
     from dyntools.errors import DyntoolsError
     from dyntools.findings import find as find_findings
     from dyntools.hdf5 import read as read_report
+    from dyntools.live import snapshot_of
     from dyntools.measurement import Measurement, Status
     from dyntools.measuring import measure
     from dyntools.opening import open_run
     from dyntools.plan import make_plan
+    from dyntools.problem import Engine, Problem
     from dyntools.report import Report, Series
     from dyntools.run import Run, snapshots
     from dyntools.snapshot import Snapshot, Tensors
 
 _HOMES = {
     "DyntoolsError": ("errors", "DyntoolsError"),
+    "Engine": ("problem", "Engine"),
     "Measurement": ("measurement", "Measurement"),
+    "Problem": ("problem", "Problem"),
     "Report": ("report", "Report"),
     "Run": ("run", "Run"),
     "Series": ("report", "Series"),
@@ -39,12 +43,15 @@ _HOMES = {
     "measure": ("measuring", "measure"),
     "open_run": ("opening", "open_run"),
     "read_report": ("hdf5", "read"),
+    "snapshot_of": ("live", "snapshot_of"),
     "snapshots": ("run", "snapshots"),
 }
 
 __all__ = [
     "DyntoolsError",
+    "Engine",
     "Measurement",
+    "Problem",
     "Report",
     "Run",
     "Series",
@@ -57,6 +64,7 @@ __all__ = [
     "measure",
     "open_run",
     "read_report",
+    "snapshot_of",
     "snapshots",
 ]
 

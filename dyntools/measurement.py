@@ -8,7 +8,7 @@ a status, never a sentinel.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -112,6 +112,31 @@ def per_layer(
         beside={key: column(table) for key, table in (beside or {}).items()},
         skipped=dict(skipped or {}),
         method=method,
+    )
+
+
+def stacked(dim: str, parts: Mapping[str, Measurement]) -> Measurement:
+    """Measurements of equal dims and coords as one with a new first dim, labelled by their keys.
+
+    A companion that only some have is NaN for the others; products add up.
+    """
+    first = next(iter(parts.values()))
+    keys = dict.fromkeys(key for part in parts.values() for key in part.beside)
+    nothing = np.full(first.values.shape, np.nan)
+
+    def pile(arrays: Iterable[NDArray[np.float64] | None]) -> NDArray[np.float64]:
+        return np.stack([nothing if array is None else array for array in arrays])
+
+    return Measurement(
+        pile(part.values for part in parts.values()),
+        (dim, *first.dims),
+        {dim: tuple(parts), **first.coords},
+        error=pile(part.error for part in parts.values()) if first.error is not None else None,
+        status=np.stack([part.status for part in parts.values()]),
+        beside={key: pile(part.beside.get(key) for part in parts.values()) for key in keys},
+        skipped={k: why for part in parts.values() for k, why in part.skipped.items()},
+        method=first.method,
+        matvecs=sum(part.matvecs for part in parts.values()),
     )
 
 

@@ -18,6 +18,8 @@ from dyntools.snapshot import CPU, Snapshot, Tensors
 if TYPE_CHECKING:
     import torch
 
+    from dyntools.problem import Problem
+
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -45,29 +47,37 @@ class Run:
 
 
 def snapshots(
-    run: Run, *, steps: Iterable[int] | None = None, device: torch.device = CPU
+    run: Run,
+    *,
+    steps: Iterable[int] | None = None,
+    device: torch.device = CPU,
+    problem: Problem | None = None,
 ) -> Iterator[Snapshot]:
     """The run as snapshots, in ascending order; `steps` selects some of them.
 
     The previous checkpoint is always the neighbour on disk, so the numbers of a step do not depend
-    on which other steps were selected.
+    on which other steps were selected; iterations start from what the step yielded before has
+    found, which moves their numbers within their errors.
     """
     wanted = set(run.steps if steps is None else steps)
-    start = None if run.initial is None else _bare(run.initial, device)
+    start = None if run.initial is None else _bare(run.initial, device, problem)
     previous: Snapshot | None = None
+    earlier: Snapshot | None = None
     for position, checkpoint in enumerate(run.checkpoints):
         step = step_of(checkpoint)
         if step not in wanted:
             previous = None
             continue
         if previous is None and position > 0:
-            previous = _bare(run.checkpoints[position - 1], device)
+            previous = _bare(run.checkpoints[position - 1], device, problem)
         log = _history(run, checkpoint)
-        bare = _bare(checkpoint, device)
+        bare = _bare(checkpoint, device, problem)
         if start is not None and checkpoint is run.initial:
             bare = start
-        yield replace(bare, initial=start, previous=previous, log=log)
-        previous = bare
+        yield replace(bare, initial=start, previous=previous, log=log, earlier=earlier)
+        if earlier is not None:
+            earlier.forget_vectors()
+        previous = earlier = bare
 
 
 def log_snapshots(run: Run, at: Iterable[int], device: torch.device = CPU) -> Iterator[Snapshot]:
@@ -94,11 +104,23 @@ def _nothing(name: str) -> torch.Tensor:
     raise KeyError(name)
 
 
-def _bare(checkpoint: Checkpoint, device: torch.device) -> Snapshot:
+def _bare(checkpoint: Checkpoint, device: torch.device, problem: Problem | None) -> Snapshot:
     entries, _ = parameters(checkpoint)
+    others = {n: entry for n, entry in checkpoint.tensors.items() if n not in entries}
+    return Snapshot(
+        step_of(checkpoint),
+        _lazily(entries),
+        config=checkpoint.config,
+        device=device,
+        buffers=_lazily(others),
+        open_optimizer=checkpoint.optimizer if checkpoint.has_optimizer else None,
+        problem=problem,
+    )
+
+
+def _lazily(entries: Mapping[str, Entry]) -> Tensors:
     shapes = {name: entry.shape for name, entry in entries.items()}
-    params = Tensors(shapes, lambda name: entries[name].read())
-    return Snapshot(step_of(checkpoint), params, config=checkpoint.config, device=device)
+    return Tensors(shapes, lambda name: entries[name].read())
 
 
 def parameters(checkpoint: Checkpoint) -> tuple[dict[str, Entry], dict[str, str]]:

@@ -14,11 +14,16 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import Tensor
 
+from dyntools.errors import ProblemError
 from dyntools.linalg.spectrum import Spectrum, singular_values
 from dyntools.matrix import Matrix, matrices_of
+from dyntools.problem.binding import risk_of
+from dyntools.problem.risk import Risk
 
 if TYPE_CHECKING:
+    from dyntools.checkpoint import OptimizerState
     from dyntools.log import Log
+    from dyntools.problem import Problem
 
 T = TypeVar("T")
 CPU = torch.device("cpu")
@@ -73,6 +78,11 @@ class Snapshot:
     initial: the same model before training, `previous`: at the checkpoint before this one.
     log: the training log up to and including this step.
     config: what is known of the architecture (for the layout of fused projections).
+    buffers: what else the model holds, such as running statistics.
+    open_optimizer: opens the state of the optimizer; None where there is none.
+    problem: the loss behind the run; None for what needs only weights.
+    earlier: the snapshot measured before this one, from which iterations may start warm; whatever
+        it knows changes what a number costs, and the number only within its error.
     """
 
     step: int
@@ -82,6 +92,10 @@ class Snapshot:
     log: Log | None = None
     config: Mapping[str, object] = field(default_factory=dict)
     device: torch.device = CPU
+    buffers: Tensors = field(default_factory=lambda: Tensors.of({}))
+    open_optimizer: Callable[[], OptimizerState | None] | None = None
+    problem: Problem | None = None
+    earlier: Snapshot | None = None
     _computed: dict[Hashable, object] = field(default_factory=dict, repr=False)
 
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
@@ -89,6 +103,41 @@ class Snapshot:
         if key not in self._computed:
             self._computed[key] = compute()
         return self._computed[key]  # type: ignore[return-value]
+
+    def known(self, key: Hashable) -> object | None:
+        """What `once` computed under this key, None if nothing did."""
+        return self._computed.get(key)
+
+    @property
+    def optimizer(self) -> OptimizerState | None:
+        """The optimizer's state by parameter name, its tensors not yet read."""
+        if self.open_optimizer is None:
+            return None
+        return self.once("optimizer", self.open_optimizer)
+
+    def risk(self) -> Risk:
+        """The problem at this step's parameters; `release` frees its graphs.
+
+        Raises ProblemError when the problem does not fit the checkpoint or fails a guard.
+        """
+        if self.problem is None:
+            raise ProblemError("This snapshot has no problem.", remedy="Snapshot(…, problem=…)")
+        problem = self.problem
+        shapes, others = self.params.shapes, self.buffers.shapes
+        return self.once("risk", lambda: risk_of(problem, self._read, shapes, others, self.device))
+
+    def _read(self, name: str) -> Tensor:
+        return self.params[name] if name in self.params else self.buffers[name]
+
+    def release(self) -> None:
+        """Free what only this step's own products need: the risk with its graphs."""
+        if isinstance(risk := self._computed.pop("risk", None), Risk):
+            risk.release()
+
+    def forget_vectors(self) -> None:
+        """Free the eigenvectors found at this step, kept under ("vectors", …) for the next one."""
+        for key in [k for k in self._computed if isinstance(k, tuple) and k[0] == "vectors"]:
+            del self._computed[key]
 
     def only(self, name: str) -> Snapshot:
         """The same step reduced to one parameter; what is computed is still shared."""

@@ -16,13 +16,14 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # From the ground up; a module imports from lower layers and, within its own, what is listed below.
 LAYERS = (
     ("errors", "measurement"),
-    ("log", "checkpoint", "matrix"),
+    ("log", "checkpoint", "matrix", "layer_kinds"),
     ("report",),
     ("journal", "hdf5"),
-    ("assembly", "linalg", "findings", "views"),
-    ("snapshot",),
+    ("assembly", "linalg", "findings", "views", "ranks"),
+    ("problem",),
+    ("snapshot", "operators"),
     ("metrics", "checkpoints", "logs"),
-    ("sequence",),
+    ("sequence", "live"),
     ("run",),
     ("opening",),
     ("plan",),

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from dyntools.errors import UsageError, nearest
+from dyntools.metrics.curvature import CURVATURE
 from dyntools.metrics.logs import LOGS
 from dyntools.metrics.metric import Metric
 from dyntools.metrics.weights import WEIGHTS
 
-METRICS: tuple[Metric, ...] = (*WEIGHTS, *LOGS)
+METRICS: tuple[Metric, ...] = (*WEIGHTS, *CURVATURE, *LOGS)
 
 _WEIGHTS = tuple(metric.name for metric in WEIGHTS)
+_CURVATURE = tuple(metric.name for metric in CURVATURE)
 _LOGS = tuple(metric.name for metric in LOGS)
 
+# What papers call sharpness, which are several formulas.
+_SHARPNESS = ("hessian_top", "adam_sharpness", "sam_sharpness", "directional_sharpness")
+
 # quick: what costs about one reading of the files; weights: all that parameters tell;
-# full: all that the files allow.
+# curvature: all that a problem allows; sharpness: what is called so; full: all that the files and
+# the problem allow.
 PRESETS: dict[str, tuple[str, ...]] = {
     "quick": (
         *("layer_rotation", "relative_update", "weight_norm", "spectral_norm:route=lanczos"),
         *_LOGS,
     ),
     "weights": _WEIGHTS,
-    "full": (*_WEIGHTS, *_LOGS),
+    "curvature": _CURVATURE,
+    "sharpness": _SHARPNESS,
+    "full": (*_WEIGHTS, *_CURVATURE, *_LOGS),
 }
 
 

@@ -15,7 +15,7 @@ from dyntools.errors import UsageError, nearest
 from dyntools.measurement import Measurement
 
 Setting = bool | int | float | str
-NEEDS = ("params", "initial", "previous", "optimizer", "log")
+NEEDS = ("params", "initial", "previous", "optimizer", "log", "problem")
 
 
 @dataclass(frozen=True)

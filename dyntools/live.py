@@ -1,0 +1,83 @@
+"""Live: a model in memory as a snapshot, with the state of its optimizer by parameter name.
+
+The third door beside the files: what a checkpoint saved now would hold, without writing it. The
+tensors are those of the model, not copies; measure before the next step of training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from dyntools.checkpoint import Entry, OptimizerState
+from dyntools.checkpoints.constants import constant
+from dyntools.checkpoints.optimizer_state import family_of
+from dyntools.problem import Problem
+from dyntools.problem.matching import bare
+from dyntools.snapshot import Snapshot, Tensors
+
+
+def snapshot_of(
+    model: nn.Module,
+    step: int,
+    *,
+    optimizer: torch.optim.Optimizer | None = None,
+    problem: Problem | None = None,
+    initial: Snapshot | None = None,
+    previous: Snapshot | None = None,
+    earlier: Snapshot | None = None,
+) -> Snapshot:
+    """The model as it is now, on the device of its parameters.
+
+    previous, initial: snapshots of copies, as these tensors change with training. earlier: the
+    snapshot measured last, for warm starts.
+    """
+    params = {bare(n): p.detach() for n, p in model.named_parameters() if p.requires_grad}
+    frozen = {bare(n): p.detach() for n, p in model.named_parameters() if not p.requires_grad}
+    buffers = {bare(name): buffer.detach() for name, buffer in model.named_buffers()}
+    return Snapshot(
+        step,
+        Tensors.of(params),
+        initial=initial,
+        previous=previous,
+        device=next(iter(params.values())).device if params else torch.device("cpu"),
+        buffers=Tensors.of({**frozen, **buffers}),
+        open_optimizer=None if optimizer is None else lambda: state_of(model, optimizer),
+        problem=problem,
+        earlier=None if earlier is None else replace(earlier, earlier=None, previous=None),
+    )
+
+
+def state_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> OptimizerState:
+    """The state of a running optimizer by the names of the model's parameters."""
+    names = {id(p): bare(name) for name, p in model.named_parameters()}
+    groups = tuple(
+        {
+            **{k: v for k, v in group.items() if k != "params"},
+            "params": tuple(names[id(p)] for p in group["params"] if id(p) in names),
+        }
+        for group in optimizer.param_groups
+    )
+    state = {
+        names[id(p)]: _entries(values) for p, values in optimizer.state.items() if id(p) in names
+    }
+    naming = "by the parameters of the running model"
+    return OptimizerState(family_of(state, groups), groups, state, naming)
+
+
+def _entries(values: Mapping[str, object]) -> dict[str, Entry]:
+    found = {}
+    for key, value in values.items():
+        if isinstance(value, Tensor):
+            found[key] = _entry(value.detach())
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found[key] = constant(value)
+    return found
+
+
+def _entry(tensor: Tensor) -> Entry:
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    return Entry(tuple(tensor.shape), dtype, lambda: tensor)
