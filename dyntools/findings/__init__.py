@@ -8,15 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dyntools.findings.block_disorder import rule as block_disorder
 from dyntools.findings.divergence import rule as divergence
+from dyntools.findings.edge_of_stability import rule as edge_of_stability
 from dyntools.findings.finding import Finding, Severity
 from dyntools.findings.layer_stuck import rule as layer_stuck
+from dyntools.findings.learning_rate_headroom import rule as learning_rate_headroom
 from dyntools.findings.loss_spikes import rule as loss_spikes
+from dyntools.findings.negative_curvature import rule as negative_curvature
 from dyntools.findings.norm_growth import rule as norm_growth
 from dyntools.findings.overfitting import rule as overfitting
 from dyntools.findings.plateau import rule as plateau
+from dyntools.findings.progressive_sharpening import rule as progressive_sharpening
 from dyntools.findings.rank_collapse import rule as rank_collapse
+from dyntools.findings.stale_curvature import rule as stale_curvature
 from dyntools.findings.unfinished import rule as unfinished
+from dyntools.findings.warmup_too_short import rule as warmup_too_short
 from dyntools.report import Report
 
 RULES: tuple[Callable[[Report], tuple[Finding, ...]], ...] = (
@@ -28,6 +35,13 @@ RULES: tuple[Callable[[Report], tuple[Finding, ...]], ...] = (
     layer_stuck,
     rank_collapse,
     norm_growth,
+    edge_of_stability,
+    progressive_sharpening,
+    learning_rate_headroom,
+    warmup_too_short,
+    negative_curvature,
+    block_disorder,
+    stale_curvature,
 )
 
 __all__ = ["RULES", "Finding", "Severity", "find"]

@@ -79,6 +79,12 @@ def grid(head: str, names: Sequence[str], columns: Sequence[Column], width: int)
     return Grid((Column(head, short.names, right=False), *kept), left_out, short.note)
 
 
+def no_room(found: Grid) -> list[str]:
+    """A line that names what was left out, none if nothing was."""
+    left_out = dict.fromkeys(found.left_out)
+    return [f"no room at this width: {', '.join(left_out)}"] if left_out else []
+
+
 def _plain(cell: str | Text) -> str:
     return cell if isinstance(cell, str) else cell.plain
 

@@ -1,4 +1,8 @@
-"""Curves: a metric against the steps: one line, a few named layers, or many coloured by depth."""
+"""Curves: a metric against the steps: one line, a few named layers, or many coloured by depth.
+
+Ranks and other whole numbers are lines however many they are. A threshold that a metric has beside
+its values is a dashed line, the sampling error bars of one standard error.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from dyntools.report import Series
+from dyntools.views.dims import chance, choice, is_index, words
 from dyntools.views.labels import label_ends
 from dyntools.views.names import shorten
 from dyntools.views.selection import entries, measured_rows
@@ -20,6 +25,7 @@ from dyntools.views.style import (
     HEAD,
     INK,
     MARGIN,
+    ORANGE,
     SMALL,
     by_depth,
     heading,
@@ -34,18 +40,23 @@ FEW = 9  # lines that can be told apart and named; chosen
 NAME_LETTERS = 30
 WIDTH, HEIGHT = 5.8, 3.2  # inches, of the panel
 DECADES = 2.0
+THRESHOLD = "threshold"  # the companion, and the name of its line
+ROOM = 0.5  # of the range of the lines, for bands above and below it; chosen
 MARKED = 25  # steps up to which each is a dot
 
 
 def curves(series: Series, subtitle: str) -> Figure:
-    """A figure of a series with the dims () or ("layer",)."""
+    """A figure of a series without dims or with one of names or of an index."""
     names = _names(series)
-    right = width_of(names, SMALL) + 0.5
+    level = level_of(series)
+    right = width_of([*names, THRESHOLD] if level is not None else names, SMALL) + 0.5
     figure = Figure(figsize=(MARGIN + 0.5 + WIDTH + right, 0.6 + HEIGHT + HEAD))
     axes = panel(figure, MARGIN + 0.5, 0.6, WIDTH, HEIGHT)
-    values, errors = _lines(series)
-    draw(axes, series, values, errors, names)
+    values, errors = _lines(series, series.values), _lines(series, series.error)
+    assert values is not None
+    draw(axes, series, values, errors, names, level)
     axes.set_ylabel(quantity(series))
+    _draw_sampling(axes, series, values)
     _draw_null(axes, series)
     heading(figure, f"{series.metric}: {series.what}", subtitle, left=MARGIN, top=0.15)
     return figure
@@ -57,14 +68,18 @@ def draw(
     values: NDArray[np.float64],
     errors: NDArray[np.float64] | None,
     names: Sequence[str],
+    level: NDArray[np.float64] | None = None,
 ) -> None:
-    """Lines (S, n), each named at its end; more than FEW are a bundle with its median."""
+    """Lines (S, n), each named at its end; more than FEW are a bundle with its median.
+
+    level (S,): where the metric has its threshold.
+    """
     steps = series.steps[measured_rows(series)]
     scale = scale_of(steps)
     x = scale(steps)
     count = values.shape[1]
     colours = [BLUE] if count == 1 else by_depth(count)
-    few = count <= FEW
+    few = count <= FEW or _indexed(series)
     for j in range(count):
         marker = "o" if few and len(steps) <= MARKED else ""
         axes.plot(
@@ -79,36 +94,92 @@ def draw(
         if errors is not None and few:
             low, high = values[:, j] - errors[:, j], values[:, j] + errors[:, j]
             axes.fill_between(x, low, high, color=colours[j], alpha=0.15, linewidth=0)
-    if _spans_decades(values, errors if few else None):
+    if level is not None:
+        axes.plot(x, level, color=ORANGE, linewidth=1.2, linestyle=(0, (4, 3)))
+    if _spans_decades(values, errors if few else None, level):
         axes.set_yscale("log")
         axes.minorticks_off()
+    elif few:
+        _keep_in_sight(axes, values if level is None else np.column_stack([values, level]))
     axes.yaxis.set_major_formatter(ticks())
     quiet_grid(axes)
     scale.mark(axes, series.step_unit)
     if few:
+        if level is not None:
+            values = np.column_stack([values, level])
+            names, colours = [*names, THRESHOLD], [*colours, ORANGE]
         _name_lines(axes, x, values, names, colours)
     else:
         _name_extremes(axes, x, values, names, colours)
 
 
-def _spans_decades(values: NDArray[np.float64], errors: NDArray[np.float64] | None) -> bool:
+def _keep_in_sight(axes: Axes, values: NDArray[np.float64]) -> None:
+    """Bands of errors far wider than what the lines do are cut, so that the lines stay readable."""
+    known = values[np.isfinite(values)]
+    if not len(known) or known.max() <= known.min():
+        return
+    room = ROOM * float(known.max() - known.min())
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, float(known.min()) - room), min(high, float(known.max()) + room))
+
+
+def _spans_decades(
+    values: NDArray[np.float64],
+    errors: NDArray[np.float64] | None,
+    level: NDArray[np.float64] | None,
+) -> bool:
     """Whether a logarithmic axis suits: more than DECADES, and every error band above zero."""
     lower = values if errors is None else values - np.nan_to_num(errors)
+    if level is not None:
+        values = np.column_stack([values, level])
     known, bottom = values[np.isfinite(values)], lower[np.isfinite(lower)]
     if not len(known) or bottom.min() <= 0:
         return False
     return bool(known.max() > known.min() * 10**DECADES)
 
 
+def _indexed(series: Series) -> bool:
+    return bool(series.dims) and is_index(series.coords[series.dims[0]])
+
+
 def _names(series: Series) -> tuple[str, ...]:
-    return shorten(entries(series), NAME_LETTERS).names if series.dims else ("",)
+    """Of an index the first with the name of its dim, and not more than can be read."""
+    if not series.dims:
+        return ("",)
+    if not _indexed(series):
+        return shorten(entries(series), NAME_LETTERS).names
+    labels = list(entries(series))
+    named = choice(series.coords[series.dims[0]], FEW)
+    labels[0] = f"{words(series.dims[0])} {labels[0]}"
+    return tuple(text if i in named else "" for i, text in enumerate(labels))
 
 
-def _lines(series: Series) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+def _lines(series: Series, array: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+    """(S, n) of an array over the measured steps."""
     rows = measured_rows(series)
-    shape = (len(rows), -1)
-    error = None if series.error is None else series.error[rows].reshape(shape)
-    return series.values[rows].reshape(shape), error
+    return None if array is None else array[rows].reshape(len(rows), -1)
+
+
+def level_of(series: Series) -> NDArray[np.float64] | None:
+    """The threshold of the first entry at each step, None where there is none."""
+    lines = _lines(series, series.beside.get(THRESHOLD))
+    return None if lines is None or not np.isfinite(lines[:, 0]).any() else lines[:, 0]
+
+
+def _draw_sampling(axes: Axes, series: Series, values: NDArray[np.float64]) -> None:
+    """Bars of one standard error at the points, in the colour of their lines."""
+    spread = _lines(series, series.beside.get("sampling_error"))
+    if spread is None or not np.isfinite(spread).any():
+        return
+    steps = series.steps[measured_rows(series)]
+    x = scale_of(steps)(steps)
+    count = values.shape[1]
+    for j in range(count):
+        colour = BLUE if count == 1 else by_depth(count)[j]
+        axes.errorbar(
+            x, values[:, j], spread[:, j], fmt="none", ecolor=colour, elinewidth=0.8, capsize=2
+        )
+    _remark(axes, "bars: standard error of the sample of examples")
 
 
 def _name_lines(
@@ -155,7 +226,7 @@ def _name_extremes(
 
 
 def _draw_null(axes: Axes, series: Series) -> None:
-    """Diamonds: what a random matrix of the same shape would give, in the colour of its layer."""
+    """Diamonds: what chance alone would give, in the colour of its line."""
     if "null" not in series.beside:
         return
     rows = measured_rows(series)
@@ -166,8 +237,13 @@ def _draw_null(axes: Axes, series: Series) -> None:
         [x] * len(null), null, marker="D", s=22, facecolor="white", edgecolor=colours, zorder=5,
         clip_on=False,
     )  # fmt: skip
+    _remark(axes, f"◇ {chance(series)}")
+
+
+def _remark(axes: Axes, text: str) -> None:
+    """A quiet line above the panel, to its right."""
     axes.annotate(
-        "◇ a random matrix of the same shape",
+        text,
         (1, 1),
         xytext=(0, 4),
         xycoords="axes fraction",

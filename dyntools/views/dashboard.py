@@ -1,5 +1,6 @@
-"""Dashboard: a run on one page: its losses, how far the layers turned, what is left of their rank,
-how they grew. Only what the report holds is drawn."""
+"""Dashboard: a run on one page: its losses, its sharpness against the edge of stability, how far
+the layers turned, what is left of their rank, how they grew. Only what the report holds is drawn.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from dyntools.report import Report, Series
 from dyntools.views import curves, training
+from dyntools.views.curves import level_of
+from dyntools.views.dims import whole
 from dyntools.views.names import shorten
 from dyntools.views.selection import entries, measured_rows
 from dyntools.views.style import GREY, INK, MARGIN, SMALL, TEXT, heading, panel
@@ -38,6 +41,7 @@ PANELS = (
     Panel("spectral_norm", "ratio_to_initial", "Spectral norm, relative to the start", 1.0),
     Panel("weight_norm", "ratio_to_initial", "Weight norm, relative to the start", 1.0),
 )
+STABILITY = ("hessian_top", "adam_sharpness")  # one of them has the optimizer's threshold
 MOST = 4
 
 
@@ -47,6 +51,11 @@ def dashboard(report: Report, subtitle: str) -> Figure | None:
     log = report.log
     if log is not None and training.drawable(log):
         drawers.append(lambda figure, x, y: _training(figure, report, x, y))
+    for metric in STABILITY:
+        measured = report.series.get(metric)
+        ranks = None if measured is None else whole(measured)
+        if ranks is not None and len(measured_rows(ranks)) > 1 and level_of(ranks) is not None:
+            drawers.append(_edge(ranks))
     for one in PANELS:
         series = report.series.get(one.metric)
         if series is not None and _drawable(series, one):
@@ -90,6 +99,16 @@ def _layers(figure: Figure, series: Series, one: Panel, x: float, y: float) -> N
         axes.axhline(one.level, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)))
     curves.draw(axes, series, _values(series, one), None, names)
     _title(axes, one.title)
+
+
+def _edge(ranks: Series) -> Callable[[Figure, float, float], None]:
+    def draw(figure: Figure, x: float, y: float) -> None:
+        axes = panel(figure, x, y, WIDTH, HEIGHT)
+        first = ranks.values[measured_rows(ranks)][:, :1]
+        curves.draw(axes, ranks, first, None, ("sharpness",), level_of(ranks))
+        _title(axes, "Sharpness, and the threshold of the optimizer")
+
+    return draw
 
 
 def _training(figure: Figure, report: Report, x: float, y: float) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dyntools.report import Series
+from dyntools.views.dims import chance
 from dyntools.views.names import shorten
 from dyntools.views.selection import entries, measured_rows
 from dyntools.views.style import (
@@ -28,7 +29,7 @@ MOST = 60  # layers; of more, those with the largest and the smallest values
 NAME_LETTERS = 34
 WIDTH, ROW, LEAST = 4.6, 0.18, 1.2  # inches
 DECADES = 2.0
-COMPARED = (("null", "a random matrix of the same shape"), ("initial", "at the start"))
+COMPARED = ("null", "initial")
 
 
 def dots(series: Series, subtitle: str) -> Figure:
@@ -44,7 +45,7 @@ def dots(series: Series, subtitle: str) -> Figure:
     values = series.values[row, kept]
     error = None if series.error is None else np.nan_to_num(series.error[row, kept])
     axes.errorbar(values, places, xerr=error, fmt="o", color=BLUE, markersize=4.5, linewidth=1)
-    for key, words in COMPARED:
+    for key in COMPARED:
         if key in series.beside:
             axes.scatter(
                 series.beside[key][row, kept],
@@ -55,7 +56,8 @@ def dots(series: Series, subtitle: str) -> Figure:
                 edgecolor=ORANGE,
                 zorder=1,
             )
-            axes.text(1, 1.01, f"◇ {words}", transform=axes.transAxes, ha="right", va="bottom",
+            meaning = chance(series) if key == "null" else "at the start"
+            axes.text(1, 1.01, f"◇ {meaning}", transform=axes.transAxes, ha="right", va="bottom",
                       size=SMALL, color=ORANGE)  # fmt: skip
             break
     known = values[np.isfinite(values)]

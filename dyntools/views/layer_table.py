@@ -19,7 +19,7 @@ from rich.text import Text
 from dyntools.measurement import Status
 from dyntools.report import Series
 from dyntools.views.cells import FAILED, PICKED, QUIET, spark_cell
-from dyntools.views.columns import Column, grid
+from dyntools.views.columns import Column, grid, no_room
 from dyntools.views.numbers import number
 from dyntools.views.selection import entries, measured_rows
 
@@ -79,6 +79,7 @@ def layer_table(series: Mapping[str, Series], width: int) -> RenderableType:
         _title(series[picks[0].metric], len(kept), len(names)),
         found,
         *(Text(line, QUIET) for line in _notes(picked, kept, len(names), found.note)),
+        *(Text(line, QUIET) for line in no_room(found)),
     )
 
 

@@ -27,6 +27,8 @@ EXTREMES = {
     Role.gradient_norm: "max",
 }
 
+LOGS = "logs"  # the group of metrics that are shown beside the curves
+
 
 @dataclass(frozen=True, eq=False)
 class _Line:
@@ -78,7 +80,7 @@ def _metrics(report: Report) -> list[_Line]:
     """Metrics of one number a step; where one was never measured there is nothing to show."""
     lines = []
     for series in report.series.values():
-        if series.dims or np.isnan(series.values).all():
+        if series.dims or series.group != LOGS or np.isnan(series.values).all():
             continue
         rows = measured_rows(series)
         rows = rows[rows >= np.flatnonzero(~np.isnan(series.values))[0]]  # too few points before

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from dyntools.report import Series
 from dyntools.views.cells import QUIET
-from dyntools.views.columns import Column, grid
+from dyntools.views.columns import Column, grid, no_room
+from dyntools.views.dims import is_numeric, plural, words
 from dyntools.views.names import shorten
 from dyntools.views.numbers import MISSING, number
 from dyntools.views.selection import entries, measured_rows
@@ -19,9 +20,13 @@ PLACE_WIDTH = 22  # columns for the name of a layer; chosen: two fit beside the 
 
 
 def metric_lines(all_series: Sequence[Series], width: int) -> RenderableType:
-    """One row a metric with an axis of entries; metrics with more axes are only named."""
-    series = [one for one in all_series if len(one.dims) == 1]
-    deeper = [f"{one.metric} ({' × '.join(one.dims)})" for one in all_series if len(one.dims) > 1]
+    """One row a metric with an axis of named entries; metrics with other axes are only named."""
+    series = [one for one in all_series if len(one.dims) == 1 and not _numbers(one)]
+    deeper = [
+        f"{one.metric} ({' × '.join(map(words, one.dims))})"
+        for one in all_series
+        if one not in series
+    ]
     parts: list[RenderableType] = []
     if series:
         cells = [_extremes(one) for one in series]
@@ -30,11 +35,18 @@ def metric_lines(all_series: Sequence[Series], width: int) -> RenderableType:
             Column(header, tuple(row[i] for row in cells), right=header != "in")
             for i, header in enumerate(headers)
         ]
-        title = Text.assemble(("Further metrics", "bold"), " over the layers, at the last step")
-        parts = [title, grid("metric", [one.metric for one in series], columns, width)]
+        over = dict.fromkeys(plural(one.dims[0]) for one in series)
+        where = f" over the {' or '.join(over)}, at the last step"
+        found = grid("metric", [one.metric for one in series], columns, width)
+        parts = [Text.assemble(("Further metrics", "bold"), where), found]
+        parts += [Text(line, QUIET) for line in no_room(found)]
     if deeper:
         parts.append(Text(f"also measured: {', '.join(deeper)}", QUIET))
     return Group(*parts)
+
+
+def _numbers(series: Series) -> bool:
+    return is_numeric(series.coords[series.dims[0]])
 
 
 def _extremes(series: Series) -> tuple[str, ...]:

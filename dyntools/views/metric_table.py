@@ -1,12 +1,12 @@
 """Metric table: one metric in full; layers as rows, the most changed first, or steps as rows.
 
 Driven by dims alone: no axis gives a row per step, one axis a row per entry, more axes a row per
-entry with the last axis across.
+entry with the last axis across. Ranks and other whole numbers keep their order; a single axis of
+other numbers lies across, with a row per step.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,20 +17,25 @@ from rich.text import Text
 
 from dyntools.measurement import Status
 from dyntools.report import Series
+from dyntools.views.axis_table import across, noted, profile
 from dyntools.views.cells import QUIET, UNCONVERGED, companion_cells, spark_cell, value_cell
-from dyntools.views.columns import Column, Grid, grid
+from dyntools.views.columns import Column, Grid, grid, no_room
+from dyntools.views.dims import alone, is_axis, is_index, words
 from dyntools.views.fitted import Fitted
 from dyntools.views.names import printable
 from dyntools.views.numbers import DIMENSIONLESS, count, number, signed
+from dyntools.views.probes import told
 from dyntools.views.selection import (
+    at,
+    ends,
     entries,
     measured_rows,
     no_such_layer,
     present,
+    rows_shown,
     with_layers,
 )
 
-ACROSS = 5  # columns for an axis of numbers, such as quantiles; chosen: fits 80 columns
 MOST = 20  # rows; chosen: fits a terminal of 24 lines
 SHORT = 8  # a header longer than this is cut into two lines
 
@@ -44,7 +49,7 @@ def metric_table(
     """
     if step is not None:
         series.index(step)
-    shown = with_layers(series, layers)
+    shown = alone(with_layers(series, layers))
     if layers is not None and "layer" in series.dims and not shown.coords["layer"]:
         raise no_such_layer(layers, [series])
     return Fitted(lambda width: _built(shown, step, most, width))
@@ -55,11 +60,13 @@ def _built(series: Series, step: int | None, most: int | None, width: int) -> Re
         return Group(*_title(series, ""), Text("no value was measured"), *_footer(series, 0, ()))
     if not series.dims:
         found, more = _by_step(series, step, most, width)
+    elif len(series.dims) == 1 and is_axis(series.coords[series.dims[0]]):
+        found, more = profile(series, step, most, width)
     elif len(series.dims) == 1:
         found, more = _by_entry(series, step, most, width)
     else:
-        found, more = _across(series, step, most, width)
-    return Group(*_title(series, found.note), found, *_footer(series, more, found.left_out))
+        found, more = across(series, step, most, width)
+    return Group(*_title(series, found.note), found, *_footer(series, more, no_room(found)))
 
 
 def _title(series: Series, note: str) -> list[Text]:
@@ -78,11 +85,10 @@ def _span(series: Series) -> str:
 
 
 def _footer(series: Series, more: int, left_out: Sequence[str]) -> list[Text]:
-    lines = []
+    lines = [told(series)] if told(series) else []
     if more:
         lines.append(f"… and {more} more (dyntools show REPORT --metric {series.metric})")
-    if left_out:
-        lines.append(f"no room at this width: {', '.join(left_out)}")
+    lines += left_out
     if (series.status == Status.unconverged).any():
         lines.append(f"{UNCONVERGED} not converged: the error says how far it got")
     if series.omissions:
@@ -95,10 +101,7 @@ def _footer(series: Series, more: int, left_out: Sequence[str]) -> list[Text]:
 
 def _by_step(series: Series, step: int | None, most: int | None, width: int) -> tuple[Grid, int]:
     """One number a step: evenly chosen steps, the last always among them."""
-    rows = measured_rows(series) if step is None else np.array([series.index(step)])
-    kept = rows
-    if most is not None and len(rows) > most:
-        kept = rows[np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))]
+    rows, kept = rows_shown(series, step, most)
     columns = [Column("value", tuple(value_cell(series, (i,)) for i in kept))]
     columns += [_companion(key, array[kept]) for key, array in series.beside.items()]
     names = [str(series.steps[i]) for i in kept]
@@ -106,61 +109,33 @@ def _by_step(series: Series, step: int | None, most: int | None, width: int) -> 
 
 
 def _by_entry(series: Series, step: int | None, most: int | None, width: int) -> tuple[Grid, int]:
-    first, last = _ends(series, step)
+    first, last = ends(series, step)
     change = _change(series, first, last)
     order = _order(series, last, change if last != first else series.values[last])
+    index = is_index(series.coords[series.dims[0]])
+    if index:
+        order = np.arange(len(order))
     kept = order if most is None else order[:most]
-    columns = [Column(_at(series, last), tuple(value_cell(series, (last, i)) for i in kept))]
+    columns = [Column(at(series, last), tuple(value_cell(series, (last, i)) for i in kept))]
     if last != first:
-        columns.insert(0, Column(_at(series, first), _cells(series, first, kept)))
+        columns.insert(0, Column(at(series, first), _cells(series, first, kept)))
         columns.append(Column("change", tuple(signed(float(change[i])) for i in kept)))
         course = series.values[measured_rows(series)]
         sparks = tuple(spark_cell(course[:, i], width) for i in kept)
         columns.append(Column("along steps", sparks, right=False))
-    columns += [_companion(key, array[last, kept]) for key, array in _companions(series)]
+    known = [(k, a) for k, a in _companions(series) if not index or np.isfinite(a).any()]
+    beside = [(key, array[last]) for key, array in known]
+    same = {key: array[0] for key, array in beside if index and _constant(array)}
+    columns += [_companion(key, array[kept]) for key, array in beside if key not in same]
     labels = entries(series)
-    found = grid(series.dims[0], [labels[i] for i in kept], columns, width)
-    return found, len(order) - len(kept)
+    found = grid(words(series.dims[0]), [labels[i] for i in kept], columns, width)
+    facts = [f"{words(key)} {number(float(value))}" for key, value in same.items()]
+    return replace(found, note=noted(*facts, found.note)), len(order) - len(kept)
 
 
-def _across(series: Series, step: int | None, most: int | None, width: int) -> tuple[Grid, int]:
-    """Rows for all axes but the last, whose labels (or a choice of its numbers) are columns."""
-    first, last = _ends(series, step)
-    labels = series.coords[series.dims[-1]]
-    size = len(labels)
-    flat = series.values.reshape(len(series.steps), -1, size)
-    with np.errstate(invalid="ignore", over="ignore"):
-        change = np.sqrt(np.nansum((flat[last] - flat[first]) ** 2, axis=-1))
-    order = np.argsort(-change, kind="stable")
-    kept = order if most is None else order[:most]
-    outer = [series.coords[dim] for dim in series.dims[:-1]]
-    names = [" · ".join(map(str, parts)) for parts in itertools.product(*outer)]
-    chosen = range(size)
-    numeric = not isinstance(labels[0], str)
-    if numeric and size > ACROSS:
-        chosen = np.unique(np.linspace(0, size - 1, ACROSS).round().astype(int)).tolist()
-    columns = []
-    if numeric and size > ACROSS:
-        sparks = tuple(spark_cell(_log_if_wide(flat[last, i]), width) for i in kept)
-        columns.append(Column(f"along\n{series.dims[-1]}", sparks, right=False))
-    for j in chosen:
-        cells = tuple(_flat_cell(series, last, int(i), j) for i in kept)
-        columns.append(Column(f"{series.dims[-1]}\n{_label(labels[j])}", cells))
-    found = grid(" · ".join(series.dims[:-1]), [names[i] for i in kept], columns, width)
-    where = f"at {_at(series, last)}"
-    found = replace(found, note=f"{where} · {found.note}" if found.note else where)
-    return found, len(order) - len(kept)
-
-
-def _flat_cell(series: Series, row: int, i: int, j: int) -> Text:
-    outer = np.unravel_index(i, series.values.shape[1:-1])
-    return value_cell(series, (row, *(int(k) for k in outer), j))
-
-
-def _ends(series: Series, step: int | None) -> tuple[int, int]:
-    """The first and the last (or chosen) row that hold anything."""
-    rows = measured_rows(series)
-    return int(rows[0]), int(rows[-1]) if step is None else series.index(step)
+def _constant(values: NDArray[np.float64]) -> bool:
+    """Whether a companion says the same of every entry, and so needs no column."""
+    return len(values) > 1 and bool((values == values[0]).all())
 
 
 def _cells(series: Series, row: int, kept: NDArray[np.intp]) -> tuple[Text, ...]:
@@ -186,14 +161,10 @@ def _companion(key: str, values: NDArray[np.float64]) -> Column:
 
 def _companions(series: Series) -> list[tuple[str, NDArray[np.float64]]]:
     """What gives a number meaning comes first: its null, then its start."""
-    leading = ("null", "initial", "ratio_to_initial")
+    leading = ("null", "initial", "ratio_to_initial", "threshold", "sampling_error")
     keys = [key for key in leading if key in series.beside]
     keys += [key for key in series.beside if key not in leading]
     return [(key, series.beside[key]) for key in keys]
-
-
-def _at(series: Series, row: int) -> str:
-    return f"{series.step_unit} {series.steps[row]}"
 
 
 def _header(key: str) -> str:
@@ -203,15 +174,3 @@ def _header(key: str) -> str:
         return " ".join(words)
     half = (len(words) + 1) // 2
     return " ".join(words[:half]) + "\n" + " ".join(words[half:])
-
-
-def _label(label: str | float) -> str:
-    return label if isinstance(label, str) else number(label)
-
-
-def _log_if_wide(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logarithms where positive values span more than two decades, so that a tail stays visible."""
-    positive = values[np.isfinite(values)]
-    if len(positive) and positive.min() > 0 and positive.max() > 100 * positive.min():
-        return np.asarray(np.log10(values))
-    return values

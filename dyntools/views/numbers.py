@@ -17,6 +17,7 @@ DIGITS = 3  # chosen; no source
 _SUFFIXES = {3: "k", 6: "M", 9: "G"}
 _PLAIN = range(-3, 4)  # exponents written without any; above them suffixes, up to _LAST
 _LAST = 12
+IN_FULL = 1e9  # labels that are whole numbers below keep every digit
 
 
 def number(value: float, error: float | None = None, *, digits: int = DIGITS) -> str:
@@ -53,6 +54,14 @@ def tick(value: float) -> str:
 def signed(value: float) -> str:
     """A change: +0.231, -0.012, 0."""
     return f"+{number(value)}" if value > 0 else number(value)
+
+
+def label(coordinate: str | float) -> str:
+    """A name as it is, a whole number with all its digits, another with three."""
+    if isinstance(coordinate, str):
+        return coordinate
+    value = float(coordinate)
+    return f"{value:.0f}" if value.is_integer() and abs(value) < IN_FULL else number(value)
 
 
 def count(n: int, noun: str) -> str:

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyntools.errors import ReportError, nearest
-from dyntools.measurement import Coordinate, Status
+from dyntools.measurement import Status
 from dyntools.report import Series
+from dyntools.views.numbers import label
 
 LAYER = "layer"
 
@@ -32,9 +33,30 @@ def measured_rows(series: Series) -> NDArray[np.intp]:
     return np.flatnonzero(tried) if tried.any() else np.arange(len(series.steps))
 
 
+def ends(series: Series, step: int | None) -> tuple[int, int]:
+    """The first and the last (or chosen) row that hold anything."""
+    rows = measured_rows(series)
+    return int(rows[0]), int(rows[-1]) if step is None else series.index(step)
+
+
+def rows_shown(
+    series: Series, step: int | None, most: int | None
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The rows that hold anything, and those shown: evenly chosen, the last always among them."""
+    rows = measured_rows(series) if step is None else np.array([series.index(step)])
+    if most is None or len(rows) <= most:
+        return rows, rows
+    return rows, rows[np.unique(np.linspace(0, len(rows) - 1, most).round().astype(int))]
+
+
+def at(series: Series, row: int) -> str:
+    """`step 500`."""
+    return f"{series.step_unit} {series.steps[row]}"
+
+
 def entries(series: Series) -> tuple[str, ...]:
     """The labels of the first dim, as text."""
-    return tuple(str(label) for label in series.coords[series.dims[0]])
+    return tuple(label(x) for x in series.coords[series.dims[0]])
 
 
 def with_layers(series: Series, glob: str | None) -> Series:
@@ -42,7 +64,7 @@ def with_layers(series: Series, glob: str | None) -> Series:
     if glob is None or LAYER not in series.dims:
         return series
     labels = series.coords[LAYER]
-    return _taken(series, LAYER, [i for i, x in enumerate(labels) if like(str(x), glob)])
+    return taken(series, LAYER, [i for i, x in enumerate(labels) if like(str(x), glob)])
 
 
 def with_step(series: Series, step: int | None) -> Series:
@@ -73,16 +95,22 @@ def no_such_layer(glob: str, all_series: Iterable[Series]) -> ReportError:
     return ReportError(f"No layer is like {glob!r}.", remedy=nearest(glob, known) or None)
 
 
-def _taken(series: Series, dim: str, positions: list[int]) -> Series:
+def taken(series: Series, dim: str, positions: list[int] | int) -> Series:
+    """The series restricted to some entries of a dim; one position drops the dim."""
     axis = series.dims.index(dim) + 1
 
     def take(array: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.take(array, positions, axis=axis)
 
-    labels: Coordinate = tuple(series.coords[dim][i] for i in positions)  # type: ignore[assignment]
+    coords = dict(series.coords)
+    if isinstance(positions, int):
+        del coords[dim]
+    else:
+        coords[dim] = tuple(series.coords[dim][i] for i in positions)  # type: ignore[assignment]
     return replace(
         series,
-        coords={**series.coords, dim: labels},
+        dims=tuple(name for name in series.dims if name in coords),
+        coords=coords,
         values=take(series.values),
         error=None if series.error is None else take(series.error),
         status=np.take(series.status, positions, axis=axis),

@@ -10,7 +10,14 @@ import pytest
 from dyntools.findings import RULES, Finding, Severity, find
 from dyntools.log import Log
 from dyntools.report import Report
-from tests.findings.reports import layer_report, report_of_log, wandering
+from tests.findings.reports import (
+    blocks_report,
+    layer_report,
+    overlap_report,
+    report_of_log,
+    sharpness_report,
+    wandering,
+)
 from tests.metrics.logs.hand_made import log_of
 
 RUNS = 200
@@ -113,6 +120,34 @@ def test_every_finding_is_whole() -> None:
         assert all(finding.evidence)
         assert finding.paper
         assert finding.step == 3000
+
+
+CURVATURE = {
+    "edge_of_stability": sharpness_report([20.0, 30.0, 40.0, 60.0], sampling_error=1.0),
+    "edge of stability, hovering": sharpness_report([5.0, 20.0, 20.0, 21.0]),
+    "progressive_sharpening": sharpness_report([3.0, 5.0, 8.0, 12.0]),
+    "learning_rate_headroom": sharpness_report([2.0, 2.0, 2.0]),
+    "warmup_too_short": sharpness_report([50.0, 20.0]),
+    "negative_curvature": sharpness_report([20.0], smallest=[-15.0]),
+    "block_disorder": blocks_report({"attention qk": 1.0, "mlp": 0.5, "norm": 0.1}),
+    "stale_curvature": overlap_report([[0.1, 0.2]]),
+}
+
+
+@pytest.mark.parametrize("case", CURVATURE)
+def test_every_finding_on_curvature_is_whole(case: str) -> None:
+    all_found = find(CURVATURE[case])
+    assert case.split(",")[0].replace(" ", "_") in [finding.rule for finding in all_found]
+    for finding in all_found:
+        for words in (finding.sentence, finding.meaning, finding.remedy, finding.caveat):
+            assert words.endswith("."), words
+            assert "  " not in words
+            assert "nan" not in words
+        assert any(character.isdigit() for character in finding.sentence)
+        assert finding.evidence
+        assert all(finding.evidence)
+        assert "arXiv" in finding.paper
+        assert finding.step is not None
 
 
 def test_find_is_repeatable() -> None:

@@ -30,6 +30,7 @@ def make_series(
     beside: Mapping[str, ArrayLike] | None = None,
     omissions: tuple[Omission, ...] = (),
     step_unit: str = "step",
+    probe: str = "",
 ) -> Series:
     array = np.asarray(values, dtype=np.float64)
     missing = np.where(np.isnan(array), Status.failed, Status.ok)
@@ -40,7 +41,7 @@ def make_series(
         unit=unit,
         what=what,
         paper=paper,
-        settings={"seed": 0},
+        settings={"seed": 0, **({"probe": probe} if probe else {})},
         step_unit=step_unit,
         steps=np.asarray(steps, dtype=np.int64),
         dims=dims,
@@ -258,3 +259,62 @@ def realistic_log(last_step: int) -> tuple[Log, tuple[Series, ...]]:
 @pytest.fixture
 def realistic() -> Callable[[int, int], Report]:
     return realistic_report
+
+
+PROBE = "961e3967027e8aa2: 300 examples, eval, float32"
+
+
+@pytest.fixture
+def curvature() -> Report:
+    """Every dim that metrics of curvature have, along a run that ends at the edge of stability."""
+    steps = (0, 100, 200, 400)
+    growth = np.array([0.3, 0.7, 1.02, 1.05])
+    ranks = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, -1, -2)
+    share = np.array([1, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, -0.1, -0.05])
+    blocks = ("all", "0.weight", "2.weight")
+    part = np.array([1.0, 0.6, 0.5])
+    top = 20 * growth[:, None, None] * part[None, :, None] * share[None, None, :]
+    only_all = np.where(np.arange(3)[None, :, None] == 0, 1.0, np.nan) * np.ones_like(top)
+    relative = tuple((np.arange(-20, 21) / 20).tolist())
+    x = np.array(relative)
+    density = np.exp(-((x / 0.1) ** 2)) + 0.01 * np.exp(-(((x - 0.8) / 0.02) ** 2))
+    offsets = (-1.0, -0.5, 0.0, 0.5, 1.0)
+    valley = np.array(offsets)[:, None] ** 2 + 3 * np.array(offsets)[None, :] ** 2
+
+    def one(metric: str, values: ArrayLike, **more: object) -> Series:
+        return make_series(
+            metric,
+            steps,
+            values,
+            group="curvature",
+            probe=PROBE,
+            **more,  # type: ignore[arg-type]
+        )
+
+    all_series = (
+        one("hessian_top", top, dims=("block", "rank"), coords={"block": blocks, "rank": ranks},
+            unit="loss / weight²", what="largest eigenvalues of the Hessian of the loss",
+            error=0.001 * np.abs(top),
+            beside={"learning_rate": 0.1 * only_all, "threshold": 20 * only_all,
+                    "sampling_error": 1.5 * only_all}),
+        one("adam_sharpness", growth[:, None] * 380, dims=("rank",), coords={"rank": (1,)},
+            unit="1 / learning rate", beside={"threshold": np.full((4, 1), 380.0)}),
+        one("block_sharpness", np.outer(growth, [3.0, 0.02]), dims=("block",),
+            coords={"block": blocks[1:]}, unit="loss / weight²"),
+        one("directional_sharpness", np.outer(growth, [5.0, 0.1]), dims=("direction",),
+            coords={"direction": ("gradient", "update")}, unit="loss / weight²"),
+        one("batch_sharpness", np.outer(growth, [30.0, 22.0, 20.0]), dims=("batch_size",),
+            coords={"batch_size": (8, 64, 4096)}, unit="loss / weight²",
+            error=np.outer(growth, [3.0, 1.0, 0.0])),
+        one("hessian_density", np.tile(density, (4, 1, 1)),
+            dims=("block", "relative_eigenvalue"),
+            coords={"block": ("all",), "relative_eigenvalue": relative},
+            unit="share / relative eigenvalue",
+            beside={"eigenvalue": 20 * growth[:, None, None] * x[None, None, :]}),
+        one("loss_slice", 0.5 + growth[:, None] * np.array(offsets) ** 2, dims=("offset",),
+            coords={"offset": offsets}, unit="loss"),
+        one("loss_plane", 0.5 + growth[:, None, None] * valley, dims=("along", "across"),
+            coords={"along": offsets, "across": offsets}, unit="loss"),
+        one("sam_sharpness", growth / 100, dims=(), unit="loss", error=growth / 1e4),
+    )  # fmt: skip
+    return Report({"run": "digits", "path": "digits"}, {s.metric: s for s in all_series})

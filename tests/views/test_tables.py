@@ -129,7 +129,7 @@ def test_metric_table_of_two_axes(build: Build) -> None:
         singular_values: what it is
         2 steps, 0 to 10 · Author 2020, arXiv:2001.00001 · at step 10
                along     fraction  fraction  fraction  fraction  fraction
-        layer  fraction         0     0.250     0.500     0.750      1.00
+        layer  fraction         0     0.250     0.500     0.750         1
         ─────────────────────────────────────────────────────────────────
         c      █▇▆▅▄▃▂▁      48.0      9.03      1.70     0.319    0.0600
         b      █▇▆▅▄▃▂▁      32.0      6.02      1.13     0.213    0.0400
