@@ -1,13 +1,15 @@
 """Analysis: how a run becomes a report.
 
 Each finished measurement is a line in a journal beside the report; at the end the journal is sealed
-into HDF5. Whatever interrupts it, `resume` continues from the journal and gives the same report.
+into HDF5. Whatever interrupts it, `resume` continues from the journal and gives the same report;
+but for numbers whose iterations start from the step before, such as eigenvalues of the Hessian:
+there a resumed analysis, and shards, start elsewhere, and the numbers agree within their errors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,15 +18,19 @@ import torch
 
 from dyntools import hdf5, provenance
 from dyntools.assembly import report_of_journal
-from dyntools.errors import ReportError
-from dyntools.journal import Journal
+from dyntools.errors import CheckpointError, ReportError
+from dyntools.journal import Journal, Row
 from dyntools.log import Log, Role
-from dyntools.measuring import UNREADABLE, device_of, measure_all
+from dyntools.measuring import UNREADABLE, Advance, device_of, measure_all
 from dyntools.plan import Plan, Task
+from dyntools.problem.record import sentence
+from dyntools.problem.user_code import blamed
+from dyntools.ranks import ALONE
 from dyntools.report import Report
 from dyntools.run import Run, log_snapshots, snapshots
 
 LOG_POINTS = 200  # most steps at which log metrics are measured; chosen: as wide as a plot
+ALMOST = 0.95  # a metric is no more done than this before it ends; chosen
 
 Progress = Callable[[str, float, int], None]  # what is being measured, done, total
 
@@ -63,34 +69,71 @@ def analyze(
     """Measure a run and seal the report at `output`; returns it as read back from the file.
 
     steps: those to measure, default all. shard: (i, n) measures every n-th of them, from the i-th
-    on; the log is measured by shard 0.
+    on; the log is measured by shard 0. Of several processes the first analyses, the others `assist`.
     Raises ReportError when `output` or an unfinished journal is in the way and neither `resume` nor
-    `force` is given.
+    `force` is given; ProblemError, before anything is written, when the problem does not fit.
     """
     device = device or device_of("auto")
     steps = run.steps if steps is None else steps
+    ranks = ALONE if plan.problem is None else plan.problem.ranks
     part = f"{shard[0] + 1}/{shard[1]}" if shard[1] > 1 else ""
-    attributes = provenance.attributes(run, plan, device, steps, part, command)
+    with blamed(plan.problem):
+        attributes = provenance.attributes(run, plan, device, steps, part, command)
+    if ranks.count > 1:
+        attributes["processes"] = ranks.count
     if finished := _finished(output, attributes, resume=resume, force=force):
+        ranks.gather(None)
         return finished
     path = journal_path(output)
     done = _done(path, attributes, resume=resume, force=force)
+    of_weights = _waiting(plan.of_weights, steps[shard[0] :: shard[1]], done or set())
+    ranks.gather({step: [task.name for task in tasks] for step, tasks in of_weights.items()})
+    _check_problem(run, plan, steps, device)
     with _opened(path, append=done is not None) as journal:
         if done is None:
-            journal.header(attributes, _entries(run, plan))
+            journal.header(attributes, _entries(run, plan, device))
         _describe(journal, run)  # again when resumed: the first time may have been cut off
         at = log_points(run.log) if run.log is not None and shard[0] == 0 else []
         of_log = _waiting(plan.of_log, at, done or set())
-        of_weights = _waiting(plan.of_weights, steps[shard[0] :: shard[1]], done or set())
         meter = _Meter(len(of_log) + sum(map(len, of_weights.values())), progress)
         _measure_log(journal, run, of_log, meter)
-        _measure_weights(journal, run, of_weights, device, meter)
+        _measure_weights(journal, run, plan, of_weights, device, meter)
         journal.write("finished", time=provenance.now())
     report = report_of_journal(path)
     report = replace(report, attributes={**report.attributes, "finished": provenance.now()})
     hdf5.write(report, output)
     path.unlink()
     return hdf5.read(output)
+
+
+def assist(
+    run: Run, plan: Plan, *, steps: Sequence[int] | None = None, device: torch.device | None = None
+) -> None:
+    """What the ranks beside the first do while that one analyses: their share of the products.
+
+    Rank 0 tells what is left to measure; the same steps are gone through here, also those without
+    a task, so that iterations start from the same vectors. Raises ReportError when the checkpoints
+    seen here are others.
+    """
+    device = device or device_of("auto")
+    if plan.problem is None:
+        return
+    told = plan.problem.ranks.gather(None)[0]
+    if told is None:
+        return  # the report is there
+    if unknown := sorted(set(told) - set(run.steps)):
+        raise ReportError(
+            "The processes see different checkpoints.",
+            where=run.path,
+            found=f"step {unknown[0]} is known to the first process only",
+            remedy="--steps with steps that are complete, while the run goes on",
+        )
+    _check_problem(run, plan, run.steps if steps is None else steps, device)
+    tasks = {task.name: task for task in plan.of_weights if "problem" in task.metric.needs}
+    for snapshot in snapshots(run, steps=told, device=device, problem=plan.problem):
+        wanted = [tasks[name] for name in told[snapshot.step] if name in tasks]
+        for _ in measure_all(snapshot, wanted):
+            pass
 
 
 def _finished(
@@ -138,6 +181,24 @@ def _done(
     return {(s.metric, step) for s in report.series.values() for step in s.steps.tolist()}
 
 
+def _check_problem(run: Run, plan: Plan, steps: Sequence[int], device: torch.device) -> None:
+    """Bind the problem to the first step that can be read, the same one for every shard.
+
+    At later steps a problem that does not fit is a row with its reason.
+    """
+    if plan.problem is None:
+        return
+    for snapshot in snapshots(run, steps=steps, device=device, problem=plan.problem):
+        try:
+            with blamed(plan.problem):
+                snapshot.risk()
+        except CheckpointError:
+            continue  # measuring it will say so
+        finally:
+            snapshot.release()
+        return
+
+
 def _opened(path: Path, *, append: bool) -> Journal:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -151,9 +212,10 @@ def _opened(path: Path, *, append: bool) -> Journal:
         ) from error
 
 
-def _entries(run: Run, plan: Plan) -> list[dict[str, object]]:
+def _entries(run: Run, plan: Plan, device: torch.device) -> list[dict[str, object]]:
     log_unit = run.log.unit if run.log is not None else run.step_unit
-    entries = [task.entry(run.step_unit) for task in plan.of_weights]
+    probe = "" if plan.problem is None else sentence(plan.problem, device)
+    entries = [task.entry(run.step_unit, probe) for task in plan.of_weights]
     return entries + [task.entry(log_unit) for task in plan.of_log]
 
 
@@ -168,15 +230,44 @@ def _describe(journal: Journal, run: Run) -> None:
 
 @dataclass
 class _Meter:
-    """How much is done, in units of one metric on one checkpoint, told to whoever draws the bar."""
+    """How much is done, in units of one metric on one checkpoint, told to whoever draws the bar.
+
+    Within a checkpoint a metric counts by the seconds, and a product by the number of products,
+    that it took on the checkpoint before; this makes the remaining time a useful number.
+    """
 
     total: int
     progress: Progress | None
     done: float = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    products: dict[str, int] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)
 
     def tell(self, what: str, more: float = 0) -> None:
         if self.progress is not None:
             self.progress(what, self.done + more, self.total)
+
+    def hear(self, what: str, tasks: Sequence[Task], advance: Advance) -> None:
+        """Tell of the tasks of one checkpoint."""
+        for name in advance.metrics:
+            self.shares[name] = advance.share or self._share_of(name, advance.products)
+        worth = {task.name: self.seconds.get(task.name, 1.0) for task in tasks}
+        done = sum(self.shares.get(name, 0.0) * worth[name] for name in worth)
+        if advance.products:
+            (name,) = advance.metrics
+            what += f" {name}: {advance.products} products of {advance.seconds:.2g} s"
+        self.tell(what, len(tasks) * done / max(sum(worth.values()), 1e-9))
+
+    def _share_of(self, name: str, products: int) -> float:
+        expected = self.products.get(name, 0)
+        return min(products / expected, ALMOST) if expected else 0.0
+
+    def learn(self, rows: Sequence[Row]) -> None:
+        """What the tasks of a checkpoint took is what they are expected to take at the next."""
+        self.done += len(rows)
+        self.seconds = {row.metric: row.seconds for row in rows}
+        self.products = {row.metric: row.measurement.matvecs for row in rows}
+        self.shares = {}
 
 
 def _measure_log(
@@ -192,25 +283,24 @@ def _measure_log(
 def _measure_weights(
     journal: Journal,
     run: Run,
+    plan: Plan,
     waiting: Mapping[int, Sequence[Task]],
     device: torch.device,
     meter: _Meter,
 ) -> None:
-    for snapshot in snapshots(run, steps=waiting, device=device):
+    for snapshot in snapshots(run, steps=waiting, device=device, problem=plan.problem):
         tasks, what = waiting[snapshot.step], f"{run.step_unit} {snapshot.step}"
         meter.tell(what)
         unreadable: dict[str, str] = {}
-        for row in measure_all(snapshot, tasks, partial(_tell_share, meter, what, len(tasks))):
+        rows = []
+        for row in measure_all(snapshot, tasks, partial(meter.hear, what, tasks)):
             journal.measurement(row)
+            rows.append(row)
             reasons = row.measurement.skipped.items()
             unreadable |= {name: why for name, why in reasons if why.startswith(UNREADABLE)}
         for name, why in unreadable.items():
             journal.note(f"{name} at {what} {why}")
-        meter.done += len(tasks)
-
-
-def _tell_share(meter: _Meter, what: str, tasks: int, share: float) -> None:
-    meter.tell(what, tasks * share)
+        meter.learn(rows)
 
 
 def _waiting(

@@ -10,23 +10,41 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from dyntools.assembly import stack_layers
-from dyntools.errors import CheckpointError, UsageError
+from dyntools.errors import CheckpointError, ProblemError, UsageError
 from dyntools.journal import Row
 from dyntools.measurement import Measurement, per_layer, skipped
 from dyntools.metrics import find
 from dyntools.metrics.metric import Metric, Setting
 from dyntools.plan import Task, lacking
+from dyntools.problem.user_code import blamed
 from dyntools.snapshot import Snapshot
 
 UNREADABLE = "cannot be read"  # how the reason begins when the file, not the number, is at fault
+
+
+@dataclass(frozen=True)
+class Advance:
+    """How far some metrics are on one snapshot.
+
+    share: of each of them that is done; not known while `products` with the Hessian are counted,
+    each of which takes about `seconds`.
+    """
+
+    metrics: tuple[str, ...]
+    share: float = 0.0
+    products: int = 0
+    seconds: float = 0.0
+
+
+Told = Callable[[Advance], None]
 
 
 def measure(snapshot: Snapshot, metric: Metric | str, **settings: Setting) -> Measurement:
@@ -41,12 +59,12 @@ def measure(snapshot: Snapshot, metric: Metric | str, **settings: Setting) -> Me
 
 
 def measure_all(
-    snapshot: Snapshot, tasks: Sequence[Task], told: Callable[[float], None] | None = None
+    snapshot: Snapshot, tasks: Sequence[Task], told: Told = lambda advance: None
 ) -> Iterator[Row]:
     """Several metrics on one snapshot, tensor by tensor where they are layerwise.
 
     What metrics share, such as a spectrum, is on the account of the first that asks for it. `told`
-    hears after each tensor which share of all parameters is done.
+    hears after each tensor, each product with the Hessian and each metric.
     """
     parts: dict[str, list[Measurement]] = {task.name: [] for task in tasks}
     seconds = dict.fromkeys(parts, 0.0)
@@ -62,8 +80,21 @@ def measure_all(
                 parts[task.name].append(_guarded(one, task, name))
                 seconds[task.name] += time.perf_counter() - started
             done += sizes[name]
-            if told is not None:
-                told(done / total)
+            told(Advance(tuple(task.name for task in layerwise), done / total))
+    try:
+        yield from _rows(snapshot, tasks, parts, seconds, told)
+    finally:
+        snapshot.release()
+
+
+def _rows(
+    snapshot: Snapshot,
+    tasks: Sequence[Task],
+    parts: Mapping[str, Sequence[Measurement]],
+    seconds: Mapping[str, float],
+    told: Told,
+) -> Iterator[Row]:
+    """The rows of all tasks in order; those that are not layerwise are measured here."""
     for task in tasks:
         started = time.perf_counter()
         if reason := lacking(task.metric, snapshot):
@@ -71,7 +102,8 @@ def measure_all(
         elif task.metric.layerwise:
             found = stack_layers(parts[task.name], task.metric.dims)
         else:
-            found = _guarded(snapshot, task, "")
+            found = _guarded(snapshot, task, "", told)
+        told(Advance((task.name,), 1.0))
         elapsed = seconds[task.name] + time.perf_counter() - started
         yield Row(task.name, snapshot.step, elapsed, found)
 
@@ -92,12 +124,17 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _guarded(snapshot: Snapshot, task: Task, entry: str) -> Measurement:
+def _guarded(snapshot: Snapshot, task: Task, entry: str, told: Told | None = None) -> Measurement:
     """The measurement, or an empty one with the reason when the data do not allow it."""
     try:
-        return task.metric.measure(snapshot, **task.settings)
+        with _agreeing(snapshot, task, entry), blamed(snapshot.problem):
+            if told is not None and "problem" in task.metric.needs:
+                _tell_products(snapshot, task, told)
+            return task.metric.measure(snapshot, **task.settings)
     except CheckpointError as error:
         reason = f"{UNREADABLE}: {error.what}" + (f" ({error.found})" if error.found else "")
+    except ProblemError as error:
+        reason = error.what + (f" ({error.found})" if error.found else "")
     except torch.OutOfMemoryError:
         reason = f"out of memory on {snapshot.device}"
     except np.linalg.LinAlgError as error:
@@ -105,6 +142,23 @@ def _guarded(snapshot: Snapshot, task: Task, entry: str) -> Measurement:
     if task.metric.dims == ("layer",):
         return per_layer({entry: math.nan}, skipped={entry: reason})
     return replace(skipped(reason, task.metric.dims), skipped={entry: reason})
+
+
+def _agreeing(snapshot: Snapshot, task: Task, entry: str) -> AbstractContextManager[None]:
+    """Several processes end a metric together, so that none goes on with another one alone."""
+    if snapshot.problem is None or "problem" not in task.metric.needs:
+        return nullcontext()
+    return snapshot.problem.ranks.agreeing(f"{task.name} {entry} at {snapshot.step}")
+
+
+def _tell_products(snapshot: Snapshot, task: Task, told: Told) -> None:
+    risk = snapshot.risk()
+    before = risk.products
+
+    def hear(products: int, seconds: float) -> None:
+        told(Advance((task.name,), 0.0, products - before, seconds))
+
+    risk.told = hear
 
 
 def device_of(name: str) -> torch.device:

@@ -7,7 +7,8 @@ that a metric needs and no checkpoint has is found here, before anything is comp
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dyntools.errors import UsageError, nearest
@@ -16,7 +17,10 @@ from dyntools.metrics.metric import Metric, Setting
 from dyntools.run import Run, parameters
 
 if TYPE_CHECKING:
+    from dyntools.problem import Problem
     from dyntools.snapshot import Snapshot
+
+GROUPS = 4  # of the jackknife: the fewest that give its error a spread; chosen
 
 # What to say of an input that is not there, by field of Snapshot.
 MISSING = {
@@ -25,6 +29,7 @@ MISSING = {
     "previous": "it compares with the checkpoint before, and there is none",
     "log": "there is no training log: give one with --logs PATH",
     "optimizer": "the checkpoint holds no optimizer state",
+    "problem": "the loss of the run is not known: give it with --problem FILE.py:NAME",
 }
 
 
@@ -39,9 +44,13 @@ class Task:
     def name(self) -> str:
         return self.metric.name
 
-    def entry(self, step_unit: str) -> dict[str, object]:
-        """What the journal and the report say of this metric beside its numbers."""
+    def entry(self, step_unit: str, probe: str = "") -> dict[str, object]:
+        """What the journal and the report say of this metric beside its numbers.
+
+        probe: the examples that a metric with a problem was measured on.
+        """
         metric = self.metric
+        of_probe = {"probe": probe} if probe and "problem" in metric.needs else {}
         return {
             "metric": metric.name,
             "group": metric.group,
@@ -49,7 +58,7 @@ class Task:
             "unit": metric.unit.replace("per step", f"per {step_unit}"),
             "what": metric.what,
             "paper": metric.paper,
-            "settings": dict(self.settings),
+            "settings": {**self.settings, **of_probe},
             "dims": list(metric.dims),
             "step_unit": step_unit,
         }
@@ -57,10 +66,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Plan:
-    """The tasks that can be measured, and the metrics that cannot, each with its reason."""
+    """The tasks that can be measured, and the metrics that cannot, each with its reason.
+
+    problem: the loss behind the run, for the metrics that need one.
+    """
 
     tasks: tuple[Task, ...]
     left_out: Mapping[str, str]
+    problem: Problem | None = None
 
     @property
     def of_weights(self) -> tuple[Task, ...]:
@@ -91,7 +104,12 @@ def _example(metric: Metric) -> Iterable[tuple[str, Setting]]:
     return list(metric.defaults.items())[:2] or [("key", "value")]
 
 
-def make_plan(run: Run, requests: Sequence[str] = (), preset: str | None = None) -> Plan:
+def make_plan(
+    run: Run,
+    requests: Sequence[str] = (),
+    preset: str | None = None,
+    problem: Problem | None = None,
+) -> Plan:
     """The tasks for a run: what was asked for by name, or else a preset (default: full).
 
     Raises UsageError when a metric asked for by name lacks its input everywhere, or when nothing
@@ -100,7 +118,7 @@ def make_plan(run: Run, requests: Sequence[str] = (), preset: str | None = None)
     named = [parse(request) for request in requests]
     wanted = {task.name: task for task in _of_preset(preset, bool(named))}
     wanted |= {task.name: task for task in named}
-    left_out = lacking_in(run, list(wanted.values()))
+    left_out = lacking_in(run, list(wanted.values()), problem)
     refused = [task.name for task in named if task.name in left_out]
     if refused:
         raise UsageError(
@@ -115,10 +133,12 @@ def make_plan(run: Run, requests: Sequence[str] = (), preset: str | None = None)
             found="; ".join(dict.fromkeys(left_out.values())),
             remedy="dyntools inspect shows what became of every file",
         )
-    return Plan(tuple(sorted(tasks, key=lambda task: order.index(task.name))), left_out)
+    ordered = tuple(sorted(tasks, key=lambda task: order.index(task.name)))
+    needed = any("problem" in task.metric.needs for task in ordered)
+    return Plan(ordered, left_out, problem if needed else None)
 
 
-def lacking_in(run: Run, tasks: Sequence[Task]) -> dict[str, str]:
+def lacking_in(run: Run, tasks: Sequence[Task], problem: Problem | None = None) -> dict[str, str]:
     """The tasks that no step of the run can serve, by name, each with its reason."""
     has = {
         "params": any(parameters(checkpoint)[0] for checkpoint in run.checkpoints),
@@ -126,10 +146,17 @@ def lacking_in(run: Run, tasks: Sequence[Task]) -> dict[str, str]:
         "previous": len(run.checkpoints) > 1,
         "log": run.log is not None and bool(run.log.curves),
         "optimizer": any(checkpoint.has_optimizer for checkpoint in run.checkpoints),
+        "problem": problem is not None,
     }
-    missing = {**MISSING, "params": _no_parameters(run)}
-    lacking = ((task, next((n for n in task.metric.needs if not has[n]), "")) for task in tasks)
-    return {task.name: missing[need] for task, need in lacking if need}
+    missing = {**MISSING, "params": _no_parameters(run), "problem": _no_problem(run)}
+    lacks = {task.name: [need for need in task.metric.needs if not has[need]] for task in tasks}
+    # The loss first: of several inputs it is the one that a person can always give.
+    told = {
+        name: "problem" if "problem" in needs else needs[0]
+        for name, needs in lacks.items()
+        if needs
+    }
+    return {name: missing[need] for name, need in told.items()}
 
 
 def _of_preset(preset: str | None, named: bool) -> list[Task]:
@@ -152,6 +179,39 @@ def _no_parameters(run: Run) -> str:
     return MISSING["params"]
 
 
+def _no_problem(run: Run) -> str:
+    """The remedy names a problem.py that lies in the run, which is never run unasked."""
+    beside = Path(run.path) / "problem.py"
+    if beside.is_file():
+        return f"{MISSING['problem'].rpartition(' ')[0]} {beside}"
+    if any((checkpoint.path / "config.json").is_file() for checkpoint in run.checkpoints):
+        return MISSING["problem"] + ", or a text with --text FILE"
+    return MISSING["problem"]
+
+
+def with_sampling_errors(plan: Plan) -> Plan:
+    """The plan with a jackknife over examples in every metric that has one and was not told."""
+    tasks = [
+        replace(task, settings={**task.settings, "groups": GROUPS})
+        if task.settings.get("groups") == 0
+        else task
+        for task in plan.tasks
+    ]
+    if not any(task.settings.get("groups") for task in tasks):
+        raise UsageError(
+            "No metric of this analysis has a sampling error.", remedy="--metric hessian_top"
+        )
+    return replace(plan, tasks=tuple(tasks))
+
+
+def by_reason(left_out: Mapping[str, str]) -> dict[str, list[str]]:
+    """The metrics that are left out, those with one reason together."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        reasons.setdefault(reason, []).append(name)
+    return reasons
+
+
 def lacking(metric: Metric, snapshot: Snapshot) -> str:
     """Why this one snapshot cannot serve the metric, "" when it can."""
     has = {
@@ -159,5 +219,7 @@ def lacking(metric: Metric, snapshot: Snapshot) -> str:
         "initial": snapshot.initial is not None,
         "previous": snapshot.previous is not None,
         "log": snapshot.log is not None,
+        "optimizer": snapshot.open_optimizer is not None,
+        "problem": snapshot.problem is not None,
     }
     return next((MISSING[need] for need in metric.needs if not has.get(need, False)), "")

@@ -23,6 +23,8 @@ from dyntools.checkpoints.fingerprint import fingerprint
 from dyntools.errors import CheckpointError
 from dyntools.journal import encode_log
 from dyntools.plan import Plan
+from dyntools.problem.loading import code_digest
+from dyntools.problem.record import record, sentence
 
 if TYPE_CHECKING:
     from dyntools.run import Run
@@ -44,6 +46,7 @@ def attributes(
         "device": str(device),
         "threads": torch.get_num_threads(),
         "identity": identity(run, plan, device, steps),
+        "problem": {} if plan.problem is None else record(plan.problem, device),
         "left_out_metrics": dict(plan.left_out),
         "left_out_tensors": dict(run.left_out),
         "started": now(),
@@ -61,6 +64,8 @@ def identity(run: Run, plan: Plan, device: torch.device, steps: Sequence[int]) -
         "log": "" if run.log is None else _digest(encode_log(run.log)),
         "steps": list(steps),
         "metrics": [task.entry("") for task in plan.tasks],
+        "problem": None if plan.problem is None else sentence(plan.problem, device),
+        "code": "" if plan.problem is None else code_digest(plan.problem.source),
         "device": device.type,
         "versions": [version(library) for library in LIBRARIES],
     }

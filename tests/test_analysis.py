@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from dyntools import analyze, hdf5, make_plan, measure, open_run, snapshots
+from dyntools import analyze, hdf5, make_plan, measure, open_run, provenance, snapshots
 from dyntools.analysis import journal_path, log_points
 from dyntools.assembly import merge
 from dyntools.checkpoint import Checkpoint
 from dyntools.errors import CheckpointError, ReportError
 from dyntools.measurement import Status
+from dyntools.problem.loading import load_problem
 from dyntools.report import Report
 from tests.processes import FIXTURES, ROOT
 from tests.reports import assert_same
@@ -247,3 +248,78 @@ def test_what_is_no_report_is_never_overwritten(
         assert path.read_bytes() == before
     with pytest.raises(ReportError, match="folder"):
         analyzed(small_run, tmp_path, force=force)
+
+
+def test_eigenvalues_of_a_resumed_or_sharded_analysis_agree_within_their_errors(
+    tmp_path: Path,
+) -> None:
+    """They start from the step before, where the step before was measured by the same process."""
+    run = open_run(RUN)
+    problem = load_problem(str(RUN / "problem.py"), run.checkpoints[-1])
+    plan = make_plan(run, ["hessian_top:k=2"], problem=problem)
+    steps = [800, 1400, 2200, 3000]
+    whole = analyze(run, plan, tmp_path / "whole.h5", steps=steps, device=CPU)
+    kept = tmp_path / "cut.h5"
+    killed = _Killed(after=2)
+    with pytest.raises(KeyboardInterrupt):
+        analyze(run, plan, kept, steps=steps, device=CPU, progress=killed)
+    resumed = analyze(run, plan, kept, steps=steps, device=CPU, resume=True)
+    parts = [
+        analyze(run, plan, tmp_path / f"{i}.h5", steps=steps, device=CPU, shard=(i, 2))
+        for i in range(2)
+    ]
+    first = whole["hessian_top"]
+    for other in (resumed["hessian_top"], merge(parts)["hessian_top"]):
+        assert other.ok.all()
+        assert (np.abs(other.values - first.values) <= other.error + first.error).all()
+        assert not np.array_equal(other.values, first.values)  # or nothing was tested
+
+
+class _Killed:
+    """Ctrl-C at the beginning of a step, when some are done."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def __call__(self, what: str, done: float, total: int) -> None:
+        if done >= self.after:
+            raise KeyboardInterrupt
+
+
+def test_progress_tells_products_and_learns_how_many_there_are(tmp_path: Path) -> None:
+    run = open_run(RUN)
+    problem = load_problem(str(RUN / "problem.py"), run.checkpoints[-1])
+    plan = make_plan(run, ["hessian_top:k=1", "weight_norm"], problem=problem)
+    heard: list[tuple[str, float, int]] = []
+    report = analyze(
+        run,
+        plan,
+        tmp_path / "r.h5",
+        steps=[2200, 3000],
+        device=CPU,
+        progress=lambda *told: heard.append(told),
+    )
+    spent = report["hessian_top"].matvecs.tolist()
+    for step, count in zip((2200, 3000), spent, strict=True):
+        told = [what for what, _, _ in heard if what.startswith(f"step {step} hessian_top: ")]
+        assert len(told) >= count  # a product each, and those of the guards on no account
+        assert " products of " in told[-1]
+    assert all(total == 4 for _, _, total in heard)
+    done = [done for _, done, _ in heard]
+    assert done == sorted(done)
+    assert done[-1] == pytest.approx(4)
+    within = [d for what, d, _ in heard if what.startswith("step 3000 hessian_top")]
+    assert len(set(within)) > 3  # the bar moves while products are counted
+
+
+def test_a_changed_problem_is_another_analysis(tmp_path: Path) -> None:
+    path = tmp_path / "problem.py"
+    text = (RUN / "problem.py").read_text()
+    text = text.replace("Path(__file__).parent", f"Path({str(RUN)!r})")
+    run = open_run(RUN)
+    identities = []
+    for loss in ("cross_entropy", "multi_margin_loss"):
+        path.write_text(text.replace("cross_entropy(", f"{loss}("))
+        plan = make_plan(run, ["hessian_top:k=1"], problem=load_problem(str(path)))
+        identities.append(provenance.identity(run, plan, CPU, [3000]))
+    assert identities[0] != identities[1]

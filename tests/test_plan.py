@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from dyntools.errors import UsageError
 from dyntools.metrics import METRICS, PRESETS
 from dyntools.opening import open_run
-from dyntools.plan import make_plan, parse
+from dyntools.plan import MISSING, by_reason, make_plan, parse, with_sampling_errors
+from dyntools.problem import Problem
+
+LOSS = Problem(torch.nn.Linear(2, 1), [torch.ones(3, 2)], lambda outputs, batch: outputs.mean())
 
 
 def test_a_request_is_a_name_and_settings() -> None:
@@ -37,8 +41,46 @@ def test_a_mistaken_request_is_answered_with_the_nearest(
 
 def test_without_options_everything_the_files_allow(small_run: Path) -> None:
     plan = make_plan(open_run(small_run))
-    assert {task.name for task in plan.tasks} == {metric.name for metric in METRICS}
-    assert not plan.left_out
+    lossless = {metric.name for metric in METRICS if "problem" not in metric.needs}
+    assert {task.name for task in plan.tasks} == lossless
+    assert set(plan.left_out) == {metric.name for metric in METRICS} - lossless
+    (reason,) = by_reason(plan.left_out)
+    assert "--problem FILE.py:NAME" in reason
+
+
+def test_with_a_loss_what_needs_one_is_measured_too(small_run: Path) -> None:
+    plan = make_plan(open_run(small_run), problem=LOSS)
+    assert plan.problem is LOSS
+    assert {"hessian_top", "weight_norm"} <= {task.name for task in plan.tasks}
+    assert set(by_reason(plan.left_out)) <= {MISSING["optimizer"]}
+    assert make_plan(open_run(small_run), preset="quick", problem=LOSS).problem is None
+
+
+def test_the_sharpness_of_the_papers_is_a_preset(small_run: Path) -> None:
+    plan = make_plan(open_run(small_run), preset="sharpness", problem=LOSS)
+    assert "hessian_top" in {task.name for task in plan.tasks}
+    with pytest.raises(UsageError, match="Nothing can be measured"):
+        make_plan(open_run(small_run), preset="sharpness")
+
+
+def test_a_problem_beside_the_checkpoints_is_named_and_no_more(small_run: Path) -> None:
+    (small_run / "problem.py").write_text("raise SystemExit('was run')")
+    plan = make_plan(open_run(small_run))
+    assert plan.left_out["hessian_top"].endswith(f"--problem {small_run / 'problem.py'}")
+    with pytest.raises(UsageError, match=r"problem\.py"):
+        make_plan(open_run(small_run), ["hessian_top"])
+
+
+def test_sampling_errors_are_laid_over_what_was_not_said(small_run: Path) -> None:
+    run = open_run(small_run)
+    plan = make_plan(run, ["hessian_top", "weight_norm"], problem=LOSS)
+    found = {task.name: task.settings for task in with_sampling_errors(plan).tasks}
+    assert found["hessian_top"]["groups"] == 4
+    assert "groups" not in found["weight_norm"]
+    plan = make_plan(run, ["hessian_top:groups=7"], problem=LOSS)
+    assert with_sampling_errors(plan) == plan
+    with pytest.raises(UsageError, match="No metric"):
+        with_sampling_errors(make_plan(run, ["weight_norm"]))
 
 
 def test_order_is_that_of_the_list_whatever_was_asked_first(small_run: Path) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import typer
 
-from dyntools.cli import analyze, doctor, inspect, merge, metrics, plot, show
+from dyntools.cli import analyze, doctor, inspect, merge, metrics, plot, processes, show
 from dyntools.errors import USE_OR_DATA_ERROR, DyntoolsError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -45,13 +45,17 @@ def _version(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and leave with its exit code; every error is sentences, never a traceback."""
-    sys.exit(run(arguments))
+    code = run(arguments)
+    if code and processes.several():
+        processes.end(code)
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     try:
-        return app(None if arguments is None else list(arguments), standalone_mode=False) or 0
+        with processes.one_voice():
+            return app(None if arguments is None else list(arguments), standalone_mode=False) or 0
     except DyntoolsError as error:
         return _complain(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
@@ -63,7 +67,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _complain(f"the system refused: {error}")
     except Exception as error:
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # typer's own usage errors
-            error.show()
+            if processes.may_speak():
+                error.show()
             return int(error.exit_code)
         if os.environ.get("DYNTOOLS_DEBUG"):
             raise
@@ -73,5 +78,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(text: str, code: int = USE_OR_DATA_ERROR) -> int:
-    print(f"dyntools: {text}", file=sys.stderr)
+    if processes.may_speak():
+        print(f"dyntools: {text}", file=sys.stderr)
     return code

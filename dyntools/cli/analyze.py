@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
+import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dyntools.cli import options, terminal
+from dyntools.cli import options, processes, terminal
+from dyntools.cli.loss import Loss
 from dyntools.errors import UsageError
 
 if TYPE_CHECKING:
+    import torch
+
     from dyntools.plan import Plan
     from dyntools.report import Report
     from dyntools.run import Run
+
+WIDTH = 80  # columns of the announcement; those of a plain terminal
 
 
 def command(
@@ -30,7 +38,7 @@ def command(
         typer.Option("--metric", metavar="NAME[:k=v,…]", help="Only these; may be repeated."),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option("--preset", help="quick, weights or full (the default).")
+        str | None, typer.Option("--preset", help="quick, weights, curvature, sharpness or full.")
     ] = None,
     initial: options.Initial = None,
     steps: Annotated[
@@ -51,10 +59,23 @@ def command(
         typer.Option("--shard", metavar="i/n", help="The i-th of n parts; then: dyntools merge."),
     ] = None,
     no_mmap: options.NoMmap = False,
+    problem: options.Problem = None,
+    text: options.Text = None,
+    tokens: options.Tokens = None,
+    tokenizer: options.Tokenizer = None,
+    block: options.Block = None,
+    examples: options.Examples = None,
+    memory: options.Memory = None,
+    basis_memory: options.BasisMemory = None,
+    dtype: options.Dtype = None,
+    hvp: options.Hvp = None,
+    mode: options.Mode = None,
+    probe_error: options.ProbeError = False,
 ) -> None:
     """Measure a training run from its checkpoints and logs, and write a report (HDF5).
 
-    Without options it measures all that the files allow without running any code of yours.
+    Without options it measures all that the files allow without running any code of yours. The
+    curvature of the loss needs the loss: --problem, --text or --tokens.
 
     Example: dyntools analyze runs/my-run -o my-run.h5
     """
@@ -63,17 +84,33 @@ def command(
         raise UsageError("--resume and --force exclude one another.")
     part = _shard(shard)
     roles = options.roles_of(role)
-    from dyntools.analysis import analyze
+    words = (text, tokens, tokenizer, block, examples)
+    loss = Loss(problem, *words, memory, basis_memory, dtype, hvp, mode, probe_error)
+    from dyntools import ranks
+    from dyntools.analysis import analyze, assist
     from dyntools.measuring import device_of
     from dyntools.opening import open_run
-    from dyntools.plan import make_plan
+    from dyntools.plan import make_plan, parse, with_sampling_errors
 
-    place = device_of(device)
+    place = ranks.own(device_of(device))
     run = open_run(path, initial=initial, log_paths=logs or (), roles=roles, mmap=not no_mmap)
-    plan = make_plan(run, metric or (), preset)
+    for request in metric or ():
+        parse(request)  # a mistake is told before the code of a problem runs
+    given = loss.load(run.checkpoints[-1] if run.checkpoints else None)
+    plan = make_plan(run, metric or (), preset, given)
+    plan = with_sampling_errors(plan) if probe_error else plan
+    if given is not None and plan.problem is None:
+        terminal.say("The loss is not used: no metric asked for needs it.")
     chosen = _chosen_steps(run.steps, steps, every, last)
     target = output or Path(_default_name(run.name, shard))
-    terminal.say(_announcement(run, plan, chosen, str(place)))
+    if plan.problem is not None:
+        among = ranks.join(place)
+        plan = replace(plan, problem=replace(plan.problem, ranks=among))
+    if ranks.launched() and not processes.is_first():
+        assist(run, plan, steps=chosen, device=place)
+        ranks.leave()
+        return
+    terminal.say(_announcement(run, plan, chosen, _places(place)))
     if device == "mps":
         terminal.say("mps has no float64: the decompositions run on the CPU.")
     try:
@@ -93,6 +130,7 @@ def command(
     except KeyboardInterrupt:
         terminal.say("What was finished is kept; the same command with --resume continues.")
         raise
+    ranks.leave()
     _print(report, target, shard)
 
 
@@ -137,6 +175,12 @@ def _chosen_steps(
     return sorted(wanted)
 
 
+def _places(device: torch.device) -> str:
+    from dyntools.ranks import launched
+
+    return f"{os.environ['WORLD_SIZE']} × {device.type}" if launched() else str(device)
+
+
 def _announcement(run: Run, plan: Plan, steps: Sequence[int], device: str) -> str:
     parts = []
     if plan.of_weights:
@@ -144,9 +188,20 @@ def _announcement(run: Run, plan: Plan, steps: Sequence[int], device: str) -> st
         parts.append(f"{checkpoints} × {_count(len(plan.of_weights), 'metric')} on {device}")
     if plan.of_log:
         parts.append(_count(len(plan.of_log), "metric") + " of the log")
+    from dyntools.plan import by_reason
+
     lines = [f"{run.name}: " + ", ".join(parts)]
-    lines += [f"left out: {name}: {reason}" for name, reason in plan.left_out.items()]
+    for reason, names in by_reason(plan.left_out).items():
+        text = f"left out: {', '.join(names)}: {reason}"
+        lines.append(_folded(text))
     return "\n".join(lines)
+
+
+def _folded(text: str) -> str:
+    """Lines of a plain terminal; paths and names are never cut."""
+    return textwrap.fill(
+        text, WIDTH, subsequent_indent=" " * 10, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _count(number: int, noun: str) -> str:

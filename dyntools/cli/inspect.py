@@ -29,7 +29,7 @@ def command(
     """
     from dyntools.metrics import PRESETS
     from dyntools.opening import open_run
-    from dyntools.plan import lacking_in, parse
+    from dyntools.plan import by_reason, lacking_in, parse
     from dyntools.report import Report
 
     roles = options.roles_of(role)
@@ -49,10 +49,11 @@ def command(
         log=run.log,
         notes=run.notes,
     )
+    grouped = {", ".join(names): reason for reason, names in by_reason(missing).items()}
     console = terminal.stdout()
     console.print(tables.overview(report))
     console.print(listings.checkpoints(report))
-    console.print(listings.measurable(measurable, missing, _facts(run)))
+    console.print(listings.measurable(measurable, grouped, _facts(run)))
 
 
 def _facts(run: Run) -> dict[str, str]:

@@ -1,7 +1,8 @@
-"""The options that more than one command has."""
+"""The options that more than one command has, and those that give the loss of a run."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,67 @@ NoMmap = Annotated[
 MetricName = Annotated[
     str | None, typer.Option("--metric", metavar="NAME", help="Only this metric.")
 ]
+Problem = Annotated[
+    str | None,
+    typer.Option(
+        "--problem",
+        metavar="FILE.py:NAME",
+        help="The loss of the run; this runs the code in FILE.py.",
+    ),
+]
+Text = Annotated[
+    Path | None,
+    typer.Option("--text", metavar="FILE", help="Or: a text, for a Hugging Face language model."),
+]
+Tokens = Annotated[
+    str | None,
+    typer.Option("--tokens", metavar="FILE", help="Or: its token ids, .npy or .bin[:uint32]."),
+]
+Tokenizer = Annotated[
+    Path | None, typer.Option("--tokenizer", metavar="PATH", help="If the checkpoint has none.")
+]
+Block = Annotated[
+    int | None,
+    typer.Option("--block", metavar="N", min=2, help="Tokens of an example; default: the context."),
+]
+Examples = Annotated[
+    int | None, typer.Option("--examples", metavar="N", min=1, help="Of a text; default 64.")
+]
+Memory = Annotated[
+    str | None,
+    typer.Option("--memory", metavar="4GiB", help="For products; default: half of what is free."),
+]
+BasisMemory = Annotated[
+    str | None,
+    typer.Option("--basis-memory", metavar="2GiB", help="For the vectors of the solver."),
+]
+Dtype = Annotated[
+    str | None, typer.Option("--dtype", help="float32 (the default), float64 or bfloat16.")
+]
+Hvp = Annotated[
+    str | None,
+    typer.Option("--hvp", help="autograd (the default) or differences of gradients."),
+]
+Mode = Annotated[str | None, typer.Option("--mode", help="eval (the default) or train.")]
+ProbeError = Annotated[
+    bool, typer.Option("--probe-error", help="Also what another sample of examples would change.")
+]
+
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)(B?)|B?)", re.IGNORECASE)
+
+
+def size_of(text: str, option: str) -> int:
+    """`4GiB`, `512MB`, `2G` (taken as GiB) or a number of bytes. Raises UsageError."""
+    found = SIZE.fullmatch(text.strip())
+    if found is None or float(found[1]) == 0:
+        raise UsageError(
+            f"{option} takes an amount of memory.", found=text, remedy=f"{option} 4GiB, 512MiB, 2GB"
+        )
+    if not found[2]:
+        return int(float(found[1]))
+    decimal = found[4] and not found[3]
+    power = "KMGT".index(found[2].upper()) + 1
+    return int(float(found[1]) * (1000 if decimal else 1024) ** power)
 
 
 def roles_of(given: list[str] | None) -> dict[str, str]:

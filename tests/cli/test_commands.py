@@ -32,7 +32,9 @@ def test_inspect_says_what_is_there_and_what_is_missing(
 
 def test_inspect_json(dyntools: Command) -> None:
     content = json.loads(dyntools("inspect", FIXTURES / "runs/digits-mlp", "--json").out)
-    assert content["measurable"] == [metric.name for metric in METRICS]
+    lossless = [metric.name for metric in METRICS if "problem" not in metric.needs]
+    assert content["measurable"] == lossless
+    assert set(content["missing"]) == {metric.name for metric in METRICS} - set(lossless)
     assert content["tensors"]["0.weight"]["dtype"] == "float32"
     assert content["log"]["roles"]["validation_loss"] == "val/loss"
     assert content["checkpoints"][0]["step"] == 0

@@ -17,7 +17,8 @@ SURFACE = {
     "inspect": "path --initial --logs --role --no-mmap --json",
     "analyze": (
         "path --output --metric --preset --initial --steps --every --last --logs --role --device"
-        " --resume --force --shard --no-mmap"
+        " --resume --force --shard --no-mmap --problem --text --tokens --tokenizer --block"
+        " --examples --memory --basis-memory --dtype --hvp --mode --probe-error"
     ),
     "merge": "parts --output --force",
     "show": "report_path --metric --step --layer --json --csv",
