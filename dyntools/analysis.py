@@ -69,7 +69,7 @@ def analyze(
     """Measure a run and seal the report at `output`; returns it as read back from the file.
 
     steps: those to measure, default all. shard: (i, n) measures every n-th of them, from the i-th
-    on; the log is measured by shard 0. Of several processes the first analyses, the others `assist`.
+    on; the log is measured by shard 0. Of several processes the first does this, others `assist`.
     Raises ReportError when `output` or an unfinished journal is in the way and neither `resume` nor
     `force` is given; ProblemError, before anything is written, when the problem does not fit.
     """

@@ -27,6 +27,8 @@ from dyntools.plan import Task, lacking
 from dyntools.problem.user_code import blamed
 from dyntools.snapshot import Snapshot
 
+# Metrics that see vectors through operators alone, so that these may be cut over processes.
+SHARDED = ("hessian_top", "gauss_newton_top")
 UNREADABLE = "cannot be read"  # how the reason begins when the file, not the number, is at fault
 
 
@@ -97,7 +99,7 @@ def _rows(
     """The rows of all tasks in order; those that are not layerwise are measured here."""
     for task in tasks:
         started = time.perf_counter()
-        if reason := lacking(task.metric, snapshot):
+        if reason := lacking(task.metric, snapshot) or _unsharded(task.metric, snapshot):
             found = skipped(reason, task.metric.dims)
         elif task.metric.layerwise:
             found = stack_layers(parts[task.name], task.metric.dims)
@@ -106,6 +108,16 @@ def _rows(
         told(Advance((task.name,), 1.0))
         elapsed = seconds[task.name] + time.perf_counter() - started
         yield Row(task.name, snapshot.step, elapsed, found)
+
+
+def _unsharded(metric: Metric, snapshot: Snapshot) -> str:
+    """Why a metric cannot have its parameters cut over processes, "" where it can or need not."""
+    problem = snapshot.problem
+    if problem is None or not problem.engine.sharded or problem.ranks.count == 1:
+        return ""
+    if "problem" not in metric.needs or metric.name in SHARDED:
+        return ""
+    return "it needs whole parameter vectors in each process: without --shard-parameters"
 
 
 @contextmanager

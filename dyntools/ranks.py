@@ -10,7 +10,7 @@ RANK, WORLD_SIZE and LOCAL_RANK.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -54,10 +54,10 @@ class Ranks:
     def whole(self, part: Tensor) -> Tensor:
         """The parts of all ranks, (c,) each, one after another: (count · c,). Differentiable.
 
-        Its gradient is summed over the ranks and cut into parts again, and so on to any order, which
-        is what a Hessian of sharded parameters needs.
+        Its gradient is summed over the ranks and cut into parts again, and so on to any order,
+        which is what a Hessian of sharded parameters needs.
         """
-        return _Whole.apply(part) if self.count > 1 else part  # type: ignore[no-any-return, no-untyped-call]
+        return _Whole.apply(part) if self.count > 1 else part  # type: ignore[no-untyped-call]
 
     def gather(self, value: object) -> list[Any]:
         """The value of each rank, on every rank."""
@@ -90,6 +90,10 @@ class Ranks:
         if failure is not None:
             raise failure
 
+    def failed(self, error: Exception) -> RankError:
+        """What is to be raised where the others are in the middle of something with this one."""
+        return _failed(self.rank, self.count, _sentences(error))
+
     def _compare(self, place: str, failure: Exception | None) -> None:
         """One small sum where all is well: of the failures, of the places and of their squares."""
         number = crc32(place.encode()) % PLACES
@@ -103,14 +107,9 @@ class Ranks:
         places = [place for place, _ in found]
         if len(set(places)) == 1 and failed == self.count:
             return
-        failures = [(rank, what) for rank, (_, what) in enumerate(found) if what is not None]
-        if failures:
-            rank, (what, *others) = failures[0]
-            keys = ("where", "found", "remedy")
-            raise RankError(
-                f"Process {rank} of {self.count} failed: {what}",
-                **dict(zip(keys, others, strict=True)),
-            )
+        for rank, (_, sentences) in enumerate(found):
+            if sentences is not None:
+                raise _failed(rank, self.count, sentences)
         raise RankError(
             "The processes have come to different decisions.",
             found="; ".join(f"{rank}: {place}" for rank, place in enumerate(places)),
@@ -132,7 +131,8 @@ class _Whole(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, part: Tensor) -> Tensor:
         whole = part.new_empty(part.numel() * distributed.get_world_size())
-        distributed.all_gather_into_tensor(whole, part.contiguous())
+        with _told_of_loss():
+            distributed.all_gather_into_tensor(whole, part.contiguous())
         return whole
 
     @staticmethod
@@ -146,7 +146,8 @@ class _Part(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, whole: Tensor) -> Tensor:
         part = whole.new_empty(whole.numel() // distributed.get_world_size())
-        _reduce_scatter(part, whole.contiguous())
+        with _told_of_loss():
+            _reduce_scatter(part, whole.contiguous())
         return part
 
     @staticmethod
@@ -197,7 +198,7 @@ def join(device: torch.device) -> Ranks:
 
 
 def leave() -> None:
-    """Part from the others once all are done; a process that goes earlier aborts those that wait."""
+    """Part from the others once all are done; one that goes earlier aborts those that wait."""
     if distributed.is_available() and distributed.is_initialized():
         with _told_of_loss():
             distributed.barrier()
@@ -213,7 +214,8 @@ def speaks() -> bool:
         return True
     try:
         host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        store = distributed.TCPStore(host, port, is_master=False, timeout=timedelta(seconds=5))
+        wait = timedelta(seconds=5)
+        store = distributed.TCPStore(host, port, is_master=False, timeout=wait)  # type: ignore[attr-defined]
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         return int(store.add(f"dyntools/spoken/{attempt}", 1)) == 1
     except (KeyError, ValueError, RuntimeError):
@@ -240,6 +242,12 @@ def _sentences(error: Exception) -> tuple[str | None, ...]:
     if isinstance(error, DyntoolsError):
         return error.what, error.where, error.found, error.remedy
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", None, None, None
+
+
+def _failed(rank: int, count: int, sentences: Sequence[str | None]) -> RankError:
+    what, where, found, remedy = sentences
+    told = f"Process {rank} of {count} failed: {what}"
+    return RankError(told, where=where, found=found, remedy=remedy)
 
 
 def _device() -> torch.device:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ import typer
 from dyntools import analyze, cli, make_plan, open_run
 from dyntools.findings import RULES
 from dyntools.metrics import METRICS
+from dyntools.metrics.curvature import CURVATURE
 from dyntools.metrics.metric import Metric
 from dyntools.plan import parse
+from dyntools.problem.loading import load_problem
 from dyntools.report import Report
 from tests.conftest import Outcome
 from tests.processes import FIXTURES, ROOT, python
@@ -143,7 +145,23 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, R
     for name in ("digits-mlp", "tiny-gpt"):
         run = open_run(FIXTURES / "runs" / name)
         made[name] = analyze(run, make_plan(run), folder / f"{name}.h5")
+    made["curvature"] = _with_problem("digits-mlp", folder / "curvature.h5", preset="curvature")
+    request = ["block_sharpness:block=kind"]
+    _with_problem("tiny-gpt", folder / "tiny-gpt-curvature.h5", request, steps=[10, 300])
     return folder, made
+
+
+def _with_problem(
+    name: str,
+    path: Path,
+    metrics: Sequence[str] = (),
+    preset: str | None = None,
+    steps: Sequence[int] | None = None,
+) -> Report:
+    folder = FIXTURES / "runs" / name
+    run = open_run(folder)
+    problem = load_problem(str(folder / "problem.py"), run.checkpoints[-1])
+    return analyze(run, make_plan(run, metrics, preset=preset, problem=problem), path, steps=steps)
 
 
 @pytest.mark.parametrize("page", SHOWING, ids=name_of)
@@ -192,7 +210,8 @@ def test_page_of_a_metric_names_paper_settings_and_companions(
         assert (source[0] if source else part) in text, part
     for setting in metric.defaults:
         assert f"`{setting}`" in text, setting
-    for companion in reports[1]["tiny-gpt"][metric.name].beside:
+    report = reports[1]["curvature" if metric in CURVATURE else "tiny-gpt"]
+    for companion in report[metric.name].beside:
         assert f"`{companion}`" in text, companion
     assert "## When it lies" in text
 

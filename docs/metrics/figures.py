@@ -4,8 +4,9 @@
     python docs/metrics/figures.py tables     prints the tables
 
 Run from the root of the repository with dyntools installed. The figures are those of `dyntools
-plot`, at a size for a page, of reports on the runs in `fixtures/runs`; the tables compare the nulls
-of the metrics with one random matrix of each shape (seed 0).
+plot`, at a size for a page, of reports on the runs in `fixtures/runs`, those of curvature with the
+`problem.py` of the run; the tables compare the nulls of the metrics with one random matrix of each
+shape (seed 0).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from pathlib import Path
 import torch
 
 from dyntools import Report, Snapshot, Tensors, analyze, make_plan, measure, open_run
+from dyntools.metrics.curvature import CURVATURE
+from dyntools.problem.loading import load_problem
 from dyntools.views.plots import plots
 from dyntools.views.style import styled
 
@@ -32,13 +35,24 @@ FIGURES = {  # file: (run, the name of the figure, metrics to measure)
     "relative_update": ("tiny-gpt", "relative_update", ("relative_update",)),
     "effective_rank": ("digits-mlp", "effective_rank", ("effective_rank",)),
     "weight_norm": ("digits-mlp", "weight_norm", ("weight_norm",)),
+    "block_sharpness": ("tiny-gpt", "block_sharpness", ("block_sharpness:block=kind",)),
+    **{
+        metric.name: ("digits-mlp", metric.name, (metric.name,))
+        for metric in CURVATURE
+        if metric.name != "block_sharpness"
+    },
 }
 SHAPES = ((768, 768), (3072, 768), (768, 2304), (64, 768))
 
 
 def report_of(run: str, metrics: tuple[str, ...], folder: Path) -> Report:
     opened = open_run(RUNS / run)
-    return analyze(opened, make_plan(opened, metrics), folder / f"{run}.h5", force=True)
+    curved = metrics[0].partition(":")[0] in {metric.name for metric in CURVATURE}
+    problem = (
+        load_problem(str(RUNS / run / "problem.py"), opened.checkpoints[-1]) if curved else None
+    )
+    plan = make_plan(opened, metrics, problem=problem)
+    return analyze(opened, plan, folder / f"{run}.h5", force=True)
 
 
 def draw() -> None:

@@ -71,6 +71,10 @@ def command(
     hvp: options.Hvp = None,
     mode: options.Mode = None,
     probe_error: options.ProbeError = False,
+    shard_parameters: Annotated[
+        bool,
+        typer.Option("--shard-parameters", help="Cut them over torchrun's processes; eigenvalues."),
+    ] = False,
 ) -> None:
     """Measure a training run from its checkpoints and logs, and write a report (HDF5).
 
@@ -83,6 +87,7 @@ def command(
     if resume and force:
         raise UsageError("--resume and --force exclude one another.")
     part = _shard(shard)
+    _check_shardable(shard_parameters, problem or text or tokens)
     roles = options.roles_of(role)
     words = (text, tokens, tokenizer, block, examples)
     loss = Loss(problem, *words, memory, basis_memory, dtype, hvp, mode, probe_error)
@@ -105,7 +110,8 @@ def command(
     target = output or Path(_default_name(run.name, shard))
     if plan.problem is not None:
         among = ranks.join(place)
-        plan = replace(plan, problem=replace(plan.problem, ranks=among))
+        engine = replace(plan.problem.engine, sharded=shard_parameters)
+        plan = replace(plan, problem=replace(plan.problem, ranks=among, engine=engine))
     if ranks.launched() and not processes.is_first():
         assist(run, plan, steps=chosen, device=place)
         ranks.leave()
@@ -132,6 +138,19 @@ def command(
         raise
     ranks.leave()
     _print(report, target, shard)
+
+
+def _check_shardable(wanted: bool, loss: object) -> None:
+    if wanted and not processes.several():
+        raise UsageError(
+            "--shard-parameters cuts the parameters over several processes, and this is one.",
+            remedy="torchrun --nproc-per-node N -m dyntools analyze …",
+        )
+    if wanted and loss is None:
+        raise UsageError(
+            "--shard-parameters goes with a loss, and none is given.",
+            remedy="--problem FILE.py:NAME",
+        )
 
 
 def _shard(text: str | None) -> tuple[int, int]:

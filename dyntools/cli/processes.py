@@ -7,6 +7,7 @@ it first, one message. Nothing here imports torch until something has failed.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -36,6 +37,7 @@ def may_speak() -> bool:
     """Whether this process is the first that has an error to tell; asked once, before telling."""
     if not several():
         return True
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun ends all: not before this is told
     from dyntools.ranks import speaks
 
     return speaks()

@@ -9,10 +9,15 @@ F̂ is neither (Kunstner, Balles & Hennig 2019, arXiv:1905.12558).
 
 from __future__ import annotations
 
+from functools import partial
+
+from torch import Tensor
+
 from dyntools.linalg.operator import Operator
 from dyntools.problem.graphs import Kind
 from dyntools.problem.layout import Layout
 from dyntools.problem.risk import Risk
+from dyntools.problem.sharded import ShardedRisk
 
 
 def hessian(risk: Risk, part: Layout | None = None) -> Operator:
@@ -37,4 +42,11 @@ def fisher(risk: Risk, part: Layout | None = None, *, seed: int = 0) -> Operator
 
 def _operator(risk: Risk, kind: Kind, part: Layout | None, seed: int = 0) -> Operator:
     size = risk.size if part is None else part.size
-    return Operator(lambda v: risk.product(v, kind, part, seed), size, risk.dtype, risk.device)
+
+    def apply(vector: Tensor) -> Tensor:
+        return risk.product(vector, kind, part, seed)
+
+    if isinstance(risk, ShardedRisk):
+        draw = partial(risk.draw, part=part)
+        return Operator(apply, size, risk.dtype, risk.device, risk.reduce, draw)
+    return Operator(apply, size, risk.dtype, risk.device)

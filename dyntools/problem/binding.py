@@ -10,9 +10,11 @@ from torch import Tensor
 from dyntools.errors import ProblemError
 from dyntools.problem.guards import check
 from dyntools.problem.matching import constants, match
+from dyntools.problem.parallel import refuse_parallel
 from dyntools.problem.probe import Probe, probe_of
 from dyntools.problem.problem import Problem
 from dyntools.problem.risk import Risk
+from dyntools.problem.sharded import ShardedRisk
 
 
 def risk_of(
@@ -31,14 +33,29 @@ def risk_of(
     with problem.ranks.agreeing("binding"):
         if not problem.engine.dtype.is_floating_point:
             raise ProblemError(f"Products need a floating-point dtype, not {problem.engine.dtype}.")
+        refuse_parallel(problem.model, problem.source or None)
         found = match(problem.model, shapes, others, problem.source or None)
         probe = probe_of(problem, device, problem.engine.dtype)
         fixed = constants(problem.model, found, read)
-        risk = Risk(problem, probe, {name: read(name) for name in found.names}, fixed, found.names)
+        risk = _at(problem, probe, read, fixed, found.names, {**others, **shapes})
     _refuse_other_examples(problem, probe)
     with problem.ranks.agreeing("guards"):
         check(risk)
     return risk
+
+
+def _at(
+    problem: Problem,
+    probe: Probe,
+    read: Callable[[str], Tensor],
+    fixed: Mapping[str, Tensor],
+    names: Mapping[str, str],
+    shapes: Mapping[str, tuple[int, ...]],
+) -> Risk:
+    if problem.engine.sharded and problem.ranks.count > 1:
+        wanted = {name: shapes[name] for name in names}
+        return ShardedRisk.of(problem, probe, wanted, read, fixed, names)
+    return Risk(problem, probe, {name: read(name) for name in names}, fixed, names)
 
 
 def _refuse_other_examples(problem: Problem, probe: Probe) -> None:

@@ -19,6 +19,8 @@ from dyntools.problem.pieces import is_whole
 from dyntools.problem.probe import counted
 from dyntools.problem.risk import Risk
 from dyntools.problem.self_test import SelfTest, self_test
+from dyntools.problem.sharded import ShardedRisk
+from dyntools.problem.sharded_test import sharded_test
 
 REPEATED = 1e-5  # relative; atomic sums on a GPU differ by about 1e-7 from pass to pass
 POOLED = 1e-4  # relative; rounding leaves 1e-6, a sum for a mean is off by a factor; chosen
@@ -34,7 +36,7 @@ def check(risk: Risk) -> SelfTest:
 def _check(risk: Risk) -> SelfTest:
     _finite_and_repeatable(risk)
     _is_a_mean(risk)
-    return self_test(risk)
+    return sharded_test(risk) if isinstance(risk, ShardedRisk) else self_test(risk)
 
 
 def _finite_and_repeatable(risk: Risk) -> None:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from dyntools.problem.watch import Watch
 
 T = TypeVar("T")
 
@@ -37,31 +37,18 @@ def footprint(compute: Callable[[], T]) -> tuple[T, Footprint]:
     return result, Footprint(meter.peak, meter.live)
 
 
-class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees every operation, those of backward passes too, and follows the storages they make."""
+class _LiveBytes(Watch):  # type: ignore[no-untyped-call]
+    """Follows the storages that operations make."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.live = self.peak = 0
         self._followed: set[int] = set()
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        known = {
-            leaf.untyped_storage()._cdata
-            for leaf in pytree.tree_leaves((args, kwargs))
-            if isinstance(leaf, Tensor)
-        }
-        result = func(*args, **(kwargs or {}))
-        for leaf in pytree.tree_leaves(result):
-            if isinstance(leaf, Tensor):
-                self._follow(leaf.untyped_storage(), known)
-        return result
+    def saw(self, given: Sequence[Tensor], made: Sequence[Tensor]) -> None:
+        known = {tensor.untyped_storage()._cdata for tensor in given}
+        for tensor in made:
+            self._follow(tensor.untyped_storage(), known)
 
     def _follow(self, storage: torch.UntypedStorage, known: set[int]) -> None:
         address, size = storage._cdata, storage.nbytes()

@@ -32,12 +32,14 @@ class Engine:
     basis_memory: bytes that the vectors of a Lanczos basis may take; None is a quarter of it.
     hvp: `autograd` is reverse over reverse, exact; `differences` of gradients, fourth order in
         float64, is for operations without a second derivative.
+    sharded: parameters and vectors are cut over the ranks, see `sharded`; for eigenvalues alone.
     """
 
     dtype: torch.dtype = torch.float32
     memory: int | None = None
     basis_memory: int | None = None
     hvp: Literal["autograd", "differences"] = "autograd"
+    sharded: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -107,7 +107,7 @@ class Risk:
         with self._agreeing("gradient"), told_plainly(self.problem):
             if theta is not None or not self._pooling.kept_gradient(parts):
                 self._pooling.sum(leaves, one, parts)
-        return self.problem.ranks.sum(total)
+        return self._summed(total)
 
     def product(
         self, vector: Tensor, kind: Kind = "hessian", part: Layout | None = None, seed: int = 0
@@ -133,7 +133,7 @@ class Risk:
             total = torch.empty_like(vector)
             with self._agreeing(f"product with {kind}"), told_plainly(self.problem):
                 self._pooling.products(kind, seed, use, part.split(total))
-            total = self.problem.ranks.sum(total)
+            total = self._summed(total)
         self.products += 1
         if self.told is not None:
             self.told(self.products, time.perf_counter() - started)
@@ -176,6 +176,9 @@ class Risk:
         other = Risk(problem, probe, params, self._stored, self._names, pieces)
         other.told = self.told
         return other
+
+    def _summed(self, total: Tensor) -> Tensor:
+        return self.problem.ranks.sum(total)
 
     @contextmanager
     def _agreeing(self, place: str) -> Iterator[None]:

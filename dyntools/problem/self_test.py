@@ -12,14 +12,11 @@ derivative of its forward, or cannot be differentiated and does not say so.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from dyntools.errors import ProblemError
 from dyntools.linalg.vectors import dot, norm
@@ -28,6 +25,7 @@ from dyntools.problem.obstacles import refuse_reentrant
 from dyntools.problem.pieces import is_whole
 from dyntools.problem.probe import counted
 from dyntools.problem.risk import Risk
+from dyntools.problem.watch import Watch
 
 EXAMPLES = 2  # enough to meet every operation of the model; chosen
 ROUNDED = 2e-2  # of a product in the working precision against float64 on a random vector; chosen
@@ -154,25 +152,15 @@ def _rounds(risk: Risk, batch: Batch) -> bool:
     return bool(seen.lower)
 
 
-class _Precisions(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Precisions(Watch):  # type: ignore[no-untyped-call]
     """Notes floating-point results of less than float64."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.lower: set[torch.dtype] = set()
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for leaf in pytree.tree_leaves(result):
-            if isinstance(leaf, Tensor) and leaf.is_floating_point():
-                self.lower |= {leaf.dtype} - {torch.float64}
-        return result
+    def saw(self, given: Sequence[Tensor], made: Sequence[Tensor]) -> None:
+        self.lower |= {t.dtype for t in made if t.is_floating_point()} - {torch.float64}
 
 
 def _rounding(risk: Risk, batch: Batch, v: Tensor, hv: Tensor) -> float:

@@ -42,6 +42,7 @@ WIDTH, HEIGHT = 5.8, 3.2  # inches, of the panel
 DECADES = 2.0
 THRESHOLD = "threshold"  # the companion, and the name of its line
 ROOM = 0.5  # of the range of the lines, for bands above and below it; chosen
+EDGE = 0.05  # of the largest value, below zero: the margin of matplotlib
 MARKED = 25  # steps up to which each is a dot
 
 
@@ -114,12 +115,17 @@ def draw(
 
 
 def _keep_in_sight(axes: Axes, values: NDArray[np.float64]) -> None:
-    """Bands of errors far wider than what the lines do are cut, so that the lines stay readable."""
+    """Bands of errors far wider than what the lines do are cut, so that the lines stay readable.
+
+    Below zero no band tells anything if no line goes there.
+    """
     known = values[np.isfinite(values)]
     if not len(known) or known.max() <= known.min():
         return
     room = ROOM * float(known.max() - known.min())
     low, high = axes.get_ylim()
+    if known.min() >= 0:
+        low = max(low, -EDGE * float(known.max()))
     axes.set_ylim(max(low, float(known.min()) - room), min(high, float(known.max()) + room))
 
 

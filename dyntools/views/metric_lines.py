@@ -35,8 +35,9 @@ def metric_lines(all_series: Sequence[Series], width: int) -> RenderableType:
             Column(header, tuple(row[i] for row in cells), right=header != "in")
             for i, header in enumerate(headers)
         ]
-        over = dict.fromkeys(plural(one.dims[0]) for one in series)
-        where = f" over the {' or '.join(over)}, at the last step"
+        *over, last = dict.fromkeys(plural(one.dims[0]) for one in series)
+        names = f"{', '.join(over)} or {last}" if over else last
+        where = f" over the {names}, at the last step"
         found = grid("metric", [one.metric for one in series], columns, width)
         parts = [Text.assemble(("Further metrics", "bold"), where), found]
         parts += [Text(line, QUIET) for line in no_room(found)]

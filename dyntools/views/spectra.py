@@ -40,6 +40,7 @@ RELATIVE = "relative_"
 NAME_LETTERS = 32
 STEPS_DRAWN = 12
 TICKS = 4  # at most so many on an axis of a small panel; chosen
+STEPS = (1, 2, 2.5, 5, 10)  # between ticks, so that an axis from -1 to 1 has its ends marked
 
 
 def spectra(series: Series, subtitle: str) -> Figure:
@@ -161,9 +162,9 @@ def _scale(axes: Axes, floor: float, ceiling: float, wide: bool, most: int) -> N
     else:
         room = 0.05 * (ceiling - floor) or 1.0
         axes.set_ylim(floor - room, ceiling + room)
-        axes.yaxis.set_major_locator(MaxNLocator(most))
+        axes.yaxis.set_major_locator(MaxNLocator(most, steps=STEPS))
     axes.yaxis.set_major_formatter(ticks())
-    axes.xaxis.set_major_locator(MaxNLocator(most))
+    axes.xaxis.set_major_locator(MaxNLocator(most, steps=STEPS))
     axes.xaxis.set_major_formatter(ticks())
     axes.tick_params(colors=GREY)
     quiet_grid(axes)

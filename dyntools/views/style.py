@@ -33,6 +33,7 @@ LIGHTEST = 0.78  # of the sequential colours: lines and text must stay readable 
 TEXT, SMALL, TITLE = 9.0, 7.5, 11.0  # points
 INCHES_PER_LETTER = 0.0085  # of a point: mean width of DejaVu Sans, with some to spare
 MARGIN, HEAD = 0.45, 0.85  # inches: beside the panels; above them, for the heading
+FIT = 0.14  # inches, of a line of the subtitle
 FORMATS = ("png", "svg")
 FONT = "DejaVu Sans"  # comes with matplotlib
 
@@ -113,9 +114,22 @@ def heading(figure: Figure, title: str, subtitle: str, *, left: float, top: floa
     columns = int((across - left) / (TITLE * INCHES_PER_LETTER))
     lines = textwrap.wrap(title, columns, max_lines=2, placeholder=" …")
     below = top + 0.05 + 0.19 * len(lines)
+    if below + FIT * (subtitle.count("\n") + 1) > HEAD:
+        up = _raise(figure, FIT)
     x = left / across
     figure.text(x, 1 - top / up, "\n".join(lines), size=TITLE, weight="bold", va="top")
     figure.text(x, 1 - below / up, subtitle, size=SMALL, color=GREY, va="top")
+
+
+def _raise(figure: Figure, inches: float) -> float:
+    """The new height of the figure with so much more room above all that is drawn."""
+    across, up = (float(side) for side in figure.get_size_inches())
+    figure.set_size_inches(across, up + inches)
+    for axes in figure.axes:
+        box = axes.get_position()
+        share = up / (up + inches)
+        axes.set_position((box.x0, box.y0 * share, box.width, box.height * share))
+    return up + inches
 
 
 def width_of(texts: list[str] | tuple[str, ...], size: float) -> float:

@@ -19,6 +19,7 @@ SURFACE = {
         "path --output --metric --preset --initial --steps --every --last --logs --role --device"
         " --resume --force --shard --no-mmap --problem --text --tokens --tokenizer --block"
         " --examples --memory --basis-memory --dtype --hvp --mode --probe-error"
+        " --shard-parameters"
     ),
     "merge": "parts --output --force",
     "show": "report_path --metric --step --layer --json --csv",

@@ -9,11 +9,13 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from dyntools.errors import ReportError
 from dyntools.measurement import Status
 from dyntools.report import Report, Series
 from dyntools.views.plots import plots, save
+from dyntools.views.style import HEAD, heading, panel, styled
 
 
 def drawn(report: Report, directory: Path, metric: str | None = None) -> list[str]:
@@ -134,3 +136,15 @@ def test_the_settings_of_matplotlib_are_left_as_they_were(small: Report, tmp_pat
     before = dict(mpl.rcParams)
     drawn(small, tmp_path)
     assert dict(mpl.rcParams) == before
+
+
+def test_a_title_and_a_subtitle_of_two_lines_stay_above_the_panel() -> None:
+    """The probe made a second line of the subtitle, which touched the panel below long titles."""
+    with styled():
+        figure = Figure(figsize=(6.0, 2.0 + HEAD))
+        axes = panel(figure, 1.0, 0.5, 4.0, 1.5)
+        heading(figure, "a long title " * 8, "a paper\na probe", left=0.45, top=0.15)
+        figure.canvas.draw()
+    edge = axes.get_window_extent().y1 + 0.1 * figure.dpi
+    assert all(text.get_window_extent().y0 > edge for text in figure.texts)
+    assert axes.get_window_extent().height == pytest.approx(1.5 * figure.dpi)

@@ -4,9 +4,10 @@
                        λ(x) = 2 sqrt(s x)      else: the edge of the bulk of the noise
 
 B examples drawn from N; s = n σ² collects the variance of the per-example Hessians over all n
-weights. A mini-batch is sharper than the whole, so the largest stable learning rate grows with B,
-linearly at first for SGD: Granziol, Zohren & Roberts 2022, Learning Rates as a Function of Batch
-Size: A Random Matrix Theory Approach, arXiv:2006.09092. Both branches meet smoothly at λ² = s x.
+weights. A mini-batch is sharper than the whole, so the largest stable learning rate grows with B
+(by this law at most as its square root): Granziol, Zohren & Roberts 2022, Learning Rates as a
+Function of Batch Size: A Random Matrix Theory Approach, arXiv:2006.09092. Both branches meet
+smoothly at λ² = s x.
 
 Values are means over draws, at B = N of the probe itself; the error is the standard error of the
 mean. The law is fitted to the smaller batches alone. Beside: `spread`, the standard deviation of a
