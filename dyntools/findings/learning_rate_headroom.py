@@ -40,8 +40,8 @@ def _judged(one: Sharpness) -> tuple[Finding, ...]:
             rule="learning_rate_headroom",
             severity=Severity.note,
             sentence=(
-                f"The learning rate of {amount(peak)} is never closer to the edge of stability "
-                f"than {amount(100 / factor)} %, at {one.at(closest)}: about "
+                f"The learning rate of {amount(peak)} is at most {amount(100 / factor)} % of what "
+                f"the edge of stability allows, at {one.at(closest)}: about "
                 f"{amount(float(one.rates[closest]) * factor)} would be the edge there."
             ),
             evidence=tuple(

@@ -27,6 +27,7 @@ from dyntools.linalg.probes import normals, size
 from dyntools.linalg.vectors import dot, norm
 
 BREAKDOWN = 10.0  # β below BREAKDOWN·ε·|A| is rounding: the quadrature is exact
+CUT = 10.0  # widths beyond which a bell is zero: 1e-22 of its height
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,7 @@ class Density:
         grid (m,), and its standard error over the probes (m,), NaN from one probe."""
         away = (grid[None, :, None] - self.nodes[:, None, :]) / width  # (probes, m, steps)
         bells = np.exp(-0.5 * away**2) / (width * np.sqrt(2 * np.pi))
+        bells[np.abs(away) > CUT] = 0.0
         curves = np.einsum("pms,ps->pm", bells, self.weights)
         return curves.mean(0), _standard_error(curves)
 

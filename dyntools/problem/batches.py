@@ -68,15 +68,30 @@ def nbytes(batch: Batch) -> int:
 
 def digest(batch: Batch) -> bytes:
     """A hash of structure, shapes, dtypes and values."""
-    state = hashlib.sha256(repr(pytree.tree_structure(batch)).encode())
+    shared, examples = contents(batch)
+    return hashlib.sha256(shared + examples).digest()
+
+
+def contents(batch: Batch) -> tuple[bytes, bytes]:
+    """What the examples of a batch share, and the examples one after another.
+
+    The second of several batches is then that of one long batch, wherever it is cut.
+    """
+    count = rows(batch)
+    shared, columns = hashlib.sha256(repr(pytree.tree_structure(batch)).encode()), []
     for leaf in pytree.tree_leaves(batch):
-        if isinstance(leaf, Tensor):
-            whole = leaf.detach().cpu().contiguous()
-            state.update(f"{whole.dtype}{tuple(whole.shape)}".encode())
-            state.update(whole.reshape(-1).view(torch.uint8).numpy().tobytes())
+        if not isinstance(leaf, Tensor):
+            shared.update(repr(leaf).encode())
+            continue
+        whole = leaf.detach().cpu().contiguous()
+        shared.update(f"{whole.dtype}{tuple(whole.shape[1:])}".encode())
+        raw = whole.reshape(-1).view(torch.uint8)
+        if whole.ndim and len(whole) == count > 0:
+            columns.append(raw.reshape(count, -1))
         else:
-            state.update(repr(leaf).encode())
-    return state.digest()
+            shared.update(raw.numpy().tobytes())
+    examples = torch.cat(columns, dim=1).numpy().tobytes() if columns else b""
+    return shared.digest(), examples
 
 
 def terms(batch: Batch) -> float:

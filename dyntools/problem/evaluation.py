@@ -54,9 +54,9 @@ class Evaluation:
 
     def loss(self, batch: Batch) -> Tensor:
         """The mean loss of a batch, a scalar; to be called within."""
-        return self.loss_of(self.outputs(batch), batch)
+        return self.loss_of_outputs(self.outputs(batch), batch)
 
-    def loss_of(self, outputs: Any, batch: Batch) -> Tensor:
+    def loss_of_outputs(self, outputs: Any, batch: Batch) -> Tensor:
         loss = self.problem.loss(outputs, batch)
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             shape = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__

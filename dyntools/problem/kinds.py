@@ -33,7 +33,7 @@ def graph_of(
     outputs = evaluation.outputs(batch)
 
     def loss_of(z: object) -> Tensor:
-        return evaluation.loss_of(z, batch)
+        return evaluation.loss_of_outputs(z, batch)
 
     if kind == "gauss_newton":
         return gauss_newton_graph(outputs, loss_of, leaves)

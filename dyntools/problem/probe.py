@@ -18,8 +18,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dyntools.errors import ProblemError
-from dyntools.problem.batches import Batch, digest, nbytes, placed, plain, rows, take, tensors
-from dyntools.problem.conditions import undisturbed
+from dyntools.problem.batches import (
+    Batch,
+    contents,
+    digest,
+    nbytes,
+    placed,
+    plain,
+    rows,
+    take,
+    tensors,
+)
+from dyntools.problem.conditions import undisturbed, uses_batch_statistics
 from dyntools.problem.memory import free_memory
 from dyntools.problem.problem import Problem
 
@@ -39,7 +49,7 @@ class Piece:
 class Probe:
     """The examples of a problem.
 
-    rows: of each batch. digest: a hash of all batches in order.
+    rows: of each batch. digest: a hash of all examples in order, however cut into batches.
     held: the batches on the device, or None when they are read anew for each pass.
     sizes: the bytes of each batch.
     chosen: for a part of the examples, which of each batch; None for all.
@@ -129,10 +139,14 @@ def _read(problem: Problem, device: torch.device, dtype: torch.dtype) -> Probe:
     room = free_memory(device) // HELD_SHARE
     held: list[Batch] | None = []
     counts, hashes, sizes = [], [], []
+    state, shared = hashlib.sha256(), b""
     with undisturbed(device):
         torch.manual_seed(0)  # of the two passes differ, so that a random order shows
         for batch in _passed(problem, device):
             hashes.append(digest(batch))
+            common, examples = contents(batch)
+            state.update(examples if common == shared else common + examples)
+            shared = common
             counts.append(rows(batch))
             sizes.append(nbytes(batch))
             full = held is None or sum(sizes) > room
@@ -152,7 +166,10 @@ def _read(problem: Problem, device: torch.device, dtype: torch.dtype) -> Probe:
             found=_difference(hashes, again),
             remedy="no shuffling and no random augmentation: batches=list(loader)",
         )
-    key = hashlib.sha256(b"".join(hashes)).hexdigest()[:16]
+    # Batch statistics make the cut into batches part of the problem; otherwise it changes nothing.
+    if any(uses_batch_statistics(m, problem.mode) for m in problem.model.modules()):
+        state.update(repr(counts).encode())
+    key = state.hexdigest()[:16]
     kept = None if held is None else tuple(held)
     return Probe(problem, device, dtype, key, tuple(counts), tuple(sizes), kept)
 

@@ -185,8 +185,8 @@ class _Gathering(Evaluation):
         pairs = zip(leaves, self.layout.shapes, strict=True)
         return super().within([self.layout.whole(leaf, shape) for leaf, shape in pairs], work)
 
-    def loss_of(self, outputs: Any, batch: Batch) -> Tensor:
-        return super().loss_of(outputs, batch) * self.share
+    def loss_of_outputs(self, outputs: Any, batch: Batch) -> Tensor:
+        return super().loss_of_outputs(outputs, batch) * self.share
 
     @contextmanager
     def counting(self, share: float) -> Iterator[None]:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 RAISED = "The code of the problem raised an error."
 REFUSED = "The model of the problem does not take its batches."
 OUTPUTS = "outputs"  # the method of a problem that calls the model
+LOSS = "loss_of_outputs"  # the method of an evaluation that calls the loss
+UNFIT = "The loss of the problem does not take (outputs, batch)."
+LOSS_REMEDY = "loss=lambda outputs, batch: cross_entropy(outputs, batch[1])"
 LACKING = "The code of the problem imports what is not there."
 
 
@@ -67,9 +70,13 @@ def blamed(problem: Problem | None) -> Iterator[None]:
             raise
         if line := _users_line(error):
             raise _told(RAISED, error, line) from error
-        if not any(f.name == OUTPUTS for f in traceback.extract_tb(error.__traceback__)):
-            raise
-        raise _told(REFUSED, error, problem.source or "the problem") from error
+        where = problem.source or "the problem"
+        names = {frame.name for frame in traceback.extract_tb(error.__traceback__)}
+        if OUTPUTS in names:
+            raise _told(REFUSED, error, where) from error
+        if LOSS in names:
+            raise _told(UNFIT, error, where, LOSS_REMEDY) from error
+        raise
 
 
 def module_of_file(path: Path) -> ModuleType:
@@ -111,8 +118,8 @@ def _is_beside(name: str, folder: Path) -> bool:
     return top != "dyntools" and any((folder / f"{top}{end}").is_file() for end in ends)
 
 
-def _told(what: str, error: BaseException, where: str) -> ProblemError:
-    text, kind, remedy = " ".join(str(error).split()), type(error).__name__, None
+def _told(what: str, error: BaseException, where: str, remedy: str | None = None) -> ProblemError:
+    text, kind = " ".join(str(error).split()), type(error).__name__
     if isinstance(error, ModuleNotFoundError):
         remedy = "install it where dyntools is installed, or put it beside the file"
     if isinstance(error, SystemExit):

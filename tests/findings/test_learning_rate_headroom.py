@@ -10,7 +10,7 @@ from tests.findings.reports import sharpness_report
 
 def test_far_below_the_edge() -> None:
     (found,) = rule(sharpness_report([2.0, 4.0, 3.0]))
-    assert "never closer to the edge of stability than 20 %, at step 100" in found.sentence
+    assert "at most 20 % of what the edge of stability allows, at step 100" in found.sentence
     assert "about 0.5 would be the edge" in found.sentence  # 2 / λ1 of gradient descent
     assert "try 0.2 with a warm-up" in found.remedy
     assert "Stable is not better" in found.caveat
@@ -21,7 +21,7 @@ def test_the_tail_of_a_schedule_is_no_headroom() -> None:
     rates = [0.1, 0.1, 0.1, 0.01, 0.001]
     assert rule(sharpness_report([18.0, 18.0, 18.0, 18.0, 18.0], rate=rates)) == ()
     (found,) = rule(sharpness_report([4.0, 4.0, 4.0, 90.0, 900.0], rate=rates))
-    assert "0.1 is never closer" in found.sentence
+    assert "0.1 is at most" in found.sentence
 
 
 def test_the_bound_counts_and_not_the_value() -> None:

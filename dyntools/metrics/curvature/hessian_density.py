@@ -34,7 +34,7 @@ POINTS = tuple(round(SPACING * i, 2) for i in range(-100, 101))
 def measure(
     snapshot: Snapshot,
     *,
-    probes: int = 8,
+    probes: int = 4,
     steps: int = 40,
     width: float = 0.03,
     block: str = "none",
@@ -42,7 +42,7 @@ def measure(
 ) -> Measurement:
     """The density at 201 points, with the count of eigenvalues around each.
 
-    probes: random vectors; 8, chosen: the standard error itself is known to a quarter.
+    probes: random vectors; 4, chosen: half of the cost of a whole analysis as it is, see the error.
     steps: products, and nodes, of a probe; 40, chosen: ten outliers are found in 28 to 34.
     width: of a curve, as a share of s; 0.03, the least at which 40 nodes gave honest errors on four
         spectra (measured); at 0.02 a bulk as wide as the axis wants 60 steps.
@@ -126,7 +126,7 @@ METRIC = Metric(
     unit="share / relative eigenvalue",
     what="density of the eigenvalues of the Hessian",
     paper="Ghorbani et al. 2019, arXiv:1901.10159; Papyan 2018, arXiv:1811.07062",
-    cost="a product for each step of each probe, 320",
+    cost="a product for each step of each probe, 160",
     choices={"block": BLOCKS},
     least={"probes": 2, "steps": 2, "width": 1e-3},
 )
