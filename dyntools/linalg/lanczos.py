@@ -23,6 +23,7 @@ from dyntools.linalg.probes import size
 from dyntools.linalg.ritz import Ritz
 from dyntools.linalg.stopping import Rule, Stop, Told
 
+SMALL = 128  # parameters up to which the whole space is spanned: nothing can be missed; chosen
 SPARE = 10  # basis vectors beyond the wanted: as good as an unbounded basis (measured, k = 1, 10)
 LEAST, LEAST_WARM = 8, 4  # products before a stop (at 2 warm starts were 2e-2 off, measured)
 MOST = 1000  # products before giving up (chosen)
@@ -69,7 +70,8 @@ def lanczos(
         tolerance; "vector" when the residual r itself is: the angle of the vector is then below
         r/gap, and the `errors` below the tolerance. Costs 10 % (k = 10) to 50 % (k = 1) more.
     start: first vector (n,), see `warm_start`; default a normal one from `seed`.
-    width: most basis vectors, at least k + 3; default k + max(10, k) for k wanted pairs.
+    width: most basis vectors, at least k + 3; default k + max(10, k) for k wanted pairs, and the
+        whole space for n up to 128, where copies of an eigenvalue are then found for certain.
     offload: keep the basis, and the vectors returned, in CPU memory.
     max_products: a limit; pairs not converged by then are marked so.
     least: products before any stop; default 8, or 4 with a start.
@@ -78,14 +80,16 @@ def lanczos(
     """
     k = largest + smallest
     whole = size(operator)
-    width = max(width or k + max(SPARE, k), k + 3)
+    small = width is None and whole <= SMALL
+    width = whole if small else max(width or k + max(SPARE, k), k + 3)
     run = Krylov(operator, min(width, whole), whole, seed, offload)
     run.begin(start)
     if least is None:
         least = LEAST if start is None else LEAST_WARM
     stop = Stop(largest, smallest, rtol, rule, least, told)
     while run.step():
-        if stop(run.projection, run.witness, run.products, run.since, run.exhausted):
+        done = stop(run.projection, run.witness, run.products, run.since, run.exhausted)
+        if run.exhausted or (done and not small):
             break
         if run.products >= max_products:
             break

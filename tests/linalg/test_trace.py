@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dyntools.linalg.operator import Operator
-from dyntools.linalg.trace import Estimate, hutch_plus_plus, hutchinson, xtrace
+from dyntools.linalg.trace import Estimate, exact, hutch_plus_plus, hutchinson, xtrace
 from tests.quadratics import quadratic
 
 RNG = np.random.default_rng(0)
@@ -66,3 +66,11 @@ def test_tiny_zero_and_broken_operators(method: Method) -> None:
 
 def test_one_sample_has_no_standard_error() -> None:
     assert np.isnan(hutchinson(quadratic(FLAT).operator, 1, 0).standard_error)
+
+
+def test_exact_is_the_trace() -> None:
+    matrix = np.random.default_rng(0).standard_normal((30, 30))
+    matrix = torch.from_numpy(matrix + matrix.T)
+    found = exact(Operator(lambda v: matrix @ v, 30, torch.float64))
+    assert found.value == pytest.approx(float(matrix.trace()), rel=1e-12)
+    assert (found.standard_error, found.products) == (0.0, 30)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dyntools.measurement import Measurement
+from dyntools.metrics.curvature import rounding
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from dyntools.snapshot import Snapshot
 
 GROUPS = 16  # of m examples, for m-sharpness; chosen: a standard error known to a fifth
-# A loss is rounded by about ε · L in each sum it goes through; chosen, above all that was measured.
-ROUNDING = 16.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,6 @@ def rise(risk: Risk, rho: float, scale: Tensor | None = None, *, flatness: bool 
 
     flatness: whether to spend another gradient on it.
     """
-    import torch
 
     from dyntools.linalg.vectors import norm
 
@@ -61,8 +59,8 @@ def rise(risk: Risk, rho: float, scale: Tensor | None = None, *, flatness: bool 
     if flatness:
         there = risk.gradient(risk.theta + step)
         end = rho * float(norm(there if scale is None else there * scale))
-    unit = ROUNDING * float(torch.finfo(risk.dtype).eps)
-    return Rise(after - before, rho * length, end, unit * (abs(before) + abs(after)))
+    error = rounding.of_loss(risk, before) + rounding.of_loss(risk, after)
+    return Rise(after - before, rho * length, end, error)
 
 
 def measured(

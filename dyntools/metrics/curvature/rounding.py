@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from dyntools.problem.risk import Risk
 
 # A loss is rounded by about ε · L in each sum it goes through; chosen, above all that was measured.
+# A small loss is a difference of logits, or of like terms of order one, and is rounded as they are.
 ROUNDING = 16.0
 
 
@@ -15,4 +16,4 @@ def of_loss(risk: Risk, loss: float) -> float:
     """The rounding of a loss of this size."""
     import torch
 
-    return ROUNDING * float(torch.finfo(risk.dtype).eps) * abs(loss)
+    return ROUNDING * float(torch.finfo(risk.dtype).eps) * max(abs(loss), 1.0)
