@@ -8,8 +8,8 @@ there a resumed analysis, and shards, start elsewhere, and the numbers agree wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,9 +19,10 @@ import torch
 from dyntools import hdf5, provenance
 from dyntools.assembly import report_of_journal
 from dyntools.errors import CheckpointError, ReportError
-from dyntools.journal import Journal, Row
+from dyntools.journal import Journal
 from dyntools.log import Log, Role
-from dyntools.measuring import UNREADABLE, Advance, device_of, measure_all
+from dyntools.measuring import UNREADABLE, device_of, measure_all
+from dyntools.meter import Meter, Progress
 from dyntools.plan import Plan, Task
 from dyntools.problem.record import sentence
 from dyntools.problem.user_code import blamed
@@ -30,9 +31,6 @@ from dyntools.report import Report
 from dyntools.run import Run, log_snapshots, snapshots
 
 LOG_POINTS = 200  # most steps at which log metrics are measured; chosen: as wide as a plot
-ALMOST = 0.95  # a metric is no more done than this before it ends; chosen
-
-Progress = Callable[[str, float, int], None]  # what is being measured, done, total
 
 
 def log_points(log: Log) -> list[int]:
@@ -95,7 +93,7 @@ def analyze(
         _describe(journal, run)  # again when resumed: the first time may have been cut off
         at = log_points(run.log) if run.log is not None and shard[0] == 0 else []
         of_log = _waiting(plan.of_log, at, done or set())
-        meter = _Meter(len(of_log) + sum(map(len, of_weights.values())), progress)
+        meter = Meter(len(of_log) + sum(map(len, of_weights.values())), progress)
         _measure_log(journal, run, of_log, meter)
         _measure_weights(journal, run, plan, of_weights, device, meter)
         journal.write("finished", time=provenance.now())
@@ -228,50 +226,8 @@ def _describe(journal: Journal, run: Run) -> None:
         journal.log(run.log)
 
 
-@dataclass
-class _Meter:
-    """How much is done, in units of one metric on one checkpoint, told to whoever draws the bar.
-
-    Within a checkpoint a metric counts by the seconds, and a product by the number of products,
-    that it took on the checkpoint before; this makes the remaining time a useful number.
-    """
-
-    total: int
-    progress: Progress | None
-    done: float = 0
-    seconds: dict[str, float] = field(default_factory=dict)
-    products: dict[str, int] = field(default_factory=dict)
-    shares: dict[str, float] = field(default_factory=dict)
-
-    def tell(self, what: str, more: float = 0) -> None:
-        if self.progress is not None:
-            self.progress(what, self.done + more, self.total)
-
-    def hear(self, what: str, tasks: Sequence[Task], advance: Advance) -> None:
-        """Tell of the tasks of one checkpoint."""
-        for name in advance.metrics:
-            self.shares[name] = advance.share or self._share_of(name, advance.products)
-        worth = {task.name: self.seconds.get(task.name, 1.0) for task in tasks}
-        done = sum(self.shares.get(name, 0.0) * worth[name] for name in worth)
-        if advance.products:
-            (name,) = advance.metrics
-            what += f" {name}: {advance.products} products of {advance.seconds:.2g} s"
-        self.tell(what, len(tasks) * done / max(sum(worth.values()), 1e-9))
-
-    def _share_of(self, name: str, products: int) -> float:
-        expected = self.products.get(name, 0)
-        return min(products / expected, ALMOST) if expected else 0.0
-
-    def learn(self, rows: Sequence[Row]) -> None:
-        """What the tasks of a checkpoint took is what they are expected to take at the next."""
-        self.done += len(rows)
-        self.seconds = {row.metric: row.seconds for row in rows}
-        self.products = {row.metric: row.measurement.matvecs for row in rows}
-        self.shares = {}
-
-
 def _measure_log(
-    journal: Journal, run: Run, waiting: Mapping[int, Sequence[Task]], meter: _Meter
+    journal: Journal, run: Run, waiting: Mapping[int, Sequence[Task]], meter: Meter
 ) -> None:
     for snapshot in log_snapshots(run, waiting):
         for row in measure_all(snapshot, waiting[snapshot.step]):
@@ -286,7 +242,7 @@ def _measure_weights(
     plan: Plan,
     waiting: Mapping[int, Sequence[Task]],
     device: torch.device,
-    meter: _Meter,
+    meter: Meter,
 ) -> None:
     for snapshot in snapshots(run, steps=waiting, device=device, problem=plan.problem):
         tasks, what = waiting[snapshot.step], f"{run.step_unit} {snapshot.step}"

@@ -28,6 +28,7 @@ LAYERS = (
     ("opening",),
     ("plan",),
     ("provenance", "measuring"),
+    ("meter",),
     ("analysis",),
     ("cli",),
 )

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from dyntools.analysis import Progress as Report
+    from dyntools.meter import Progress as Report
 
 PLAIN_WIDTH = 100  # columns of a table that goes to a file or a pipe; chosen
 

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from dyntools.problem.problem import Mode
+from dyntools.problem.problem import Mode, Problem
 
 
 @contextmanager
@@ -41,6 +41,11 @@ def uses_batch_statistics(module: nn.Module, mode: Mode) -> bool:
     if not _is_batch_normalisation(module):
         return False
     return mode == "train" or getattr(module, "running_mean", None) is None
+
+
+def is_whole(problem: Problem) -> bool:
+    """Whether batches must not be cut: examples of one influence each other by its statistics."""
+    return any(uses_batch_statistics(m, problem.mode) for m in problem.model.modules())
 
 
 @contextmanager

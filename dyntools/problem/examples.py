@@ -12,8 +12,8 @@ from torch.utils import _pytree as pytree
 
 from dyntools.errors import ProblemError
 from dyntools.problem.batches import Batch, is_along, rows, take
+from dyntools.problem.conditions import is_whole
 from dyntools.problem.evaluation import Evaluation
-from dyntools.problem.pieces import is_whole
 
 AGREEMENT = 1e-3  # relative, of the first example by both routes; rounding leaves 1e-6; chosen
 

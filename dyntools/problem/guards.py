@@ -14,8 +14,7 @@ import torch
 
 from dyntools.errors import ProblemError
 from dyntools.problem.batches import Batch, rows, take
-from dyntools.problem.conditions import undisturbed
-from dyntools.problem.pieces import is_whole
+from dyntools.problem.conditions import is_whole, undisturbed
 from dyntools.problem.probe import counted
 from dyntools.problem.risk import Risk
 from dyntools.problem.self_test import SelfTest, self_test

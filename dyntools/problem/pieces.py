@@ -15,11 +15,10 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from dyntools.errors import ProblemError
-from dyntools.problem.conditions import uses_batch_statistics
+from dyntools.problem.conditions import is_whole
 from dyntools.problem.cost import Cost
 from dyntools.problem.memory import free_memory
 from dyntools.problem.probe import Piece, Probe
-from dyntools.problem.problem import Problem
 
 FREE_SHARE = 2  # without a limit, half of what is free; chosen
 SPARED = 0.1  # of the examples: more of them are rebuilt if pieces get larger by it; chosen
@@ -118,11 +117,6 @@ def halved(pieces: Pieces, probe: Probe) -> Pieces | None:
         rebuilt=tuple(p for p in cut.rebuilt if terms[p] > 0),
         terms=terms,
     )
-
-
-def is_whole(problem: Problem) -> bool:
-    """Whether batches must not be cut: examples of one influence each other by its statistics."""
-    return any(uses_batch_statistics(m, problem.mode) for m in problem.model.modules())
 
 
 def _halvings(size: int) -> list[int]:

@@ -15,13 +15,14 @@ from torch import Tensor
 
 from dyntools.errors import ProblemError
 from dyntools.problem.batches import Batch, take
+from dyntools.problem.conditions import is_whole
 from dyntools.problem.cost import Cost, measured
 from dyntools.problem.evaluation import Evaluation
 from dyntools.problem.graphs import Graph, HessianGraph, Kind, Tensors, gradients
 from dyntools.problem.kinds import graph_of
 from dyntools.problem.memory import ran_out
 from dyntools.problem.obstacles import told_plainly
-from dyntools.problem.pieces import Pieces, halved, is_whole, limit_of, plan
+from dyntools.problem.pieces import Pieces, halved, limit_of, plan
 from dyntools.problem.probe import Piece, Probe, heaviest, read_batch
 
 

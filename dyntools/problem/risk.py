@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dyntools.problem.batches import Batch, placed
+from dyntools.problem.conditions import is_whole
 from dyntools.problem.differences import Differences, part_of, recast, refused
 from dyntools.problem.evaluation import Evaluation
 from dyntools.problem.examples import example_losses
 from dyntools.problem.graphs import Graph, Kind, gradients
 from dyntools.problem.layout import Layout
 from dyntools.problem.obstacles import told_plainly
-from dyntools.problem.pieces import Pieces, is_whole, whole_pieces
+from dyntools.problem.pieces import Pieces, whole_pieces
 from dyntools.problem.pooling import Pooling
 from dyntools.problem.probe import Probe, counted, fixed
 from dyntools.problem.problem import Problem

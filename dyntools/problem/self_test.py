@@ -21,8 +21,8 @@ from torch import Tensor
 from dyntools.errors import ProblemError
 from dyntools.linalg.vectors import dot, norm
 from dyntools.problem.batches import Batch
+from dyntools.problem.conditions import is_whole
 from dyntools.problem.obstacles import refuse_reentrant
-from dyntools.problem.pieces import is_whole
 from dyntools.problem.probe import counted
 from dyntools.problem.risk import Risk
 from dyntools.problem.watch import Watch

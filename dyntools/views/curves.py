@@ -21,6 +21,7 @@ from dyntools.views.selection import entries, measured_rows
 from dyntools.views.steps import scale_of
 from dyntools.views.style import (
     BLUE,
+    DECADES,
     GREY,
     HEAD,
     INK,
@@ -39,7 +40,6 @@ from dyntools.views.style import (
 FEW = 9  # lines that can be told apart and named; chosen
 NAME_LETTERS = 30
 WIDTH, HEIGHT = 5.8, 3.2  # inches, of the panel
-DECADES = 2.0
 THRESHOLD = "threshold"  # the companion, and the name of its line
 ROOM = 0.5  # of the range of the lines, for bands above and below it; chosen
 EDGE = 0.05  # of the largest value, below zero: the margin of matplotlib

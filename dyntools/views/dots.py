@@ -11,6 +11,7 @@ from dyntools.views.names import shorten
 from dyntools.views.selection import entries, measured_rows
 from dyntools.views.style import (
     BLUE,
+    DECADES,
     FAINT,
     GREY,
     HEAD,
@@ -28,7 +29,6 @@ from dyntools.views.style import (
 MOST = 60  # layers; of more, those with the largest and the smallest values
 NAME_LETTERS = 34
 WIDTH, ROW, LEAST = 4.6, 0.18, 1.2  # inches
-DECADES = 2.0
 COMPARED = ("null", "initial")
 
 

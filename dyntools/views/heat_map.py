@@ -23,6 +23,7 @@ from dyntools.views.names import shorten
 from dyntools.views.selection import entries, measured_rows
 from dyntools.views.steps import scale_of
 from dyntools.views.style import (
+    DECADES,
     DIVERGING,
     FAINT,
     GREY,
@@ -40,7 +41,6 @@ from dyntools.views.style import (
 NAMED, NAMED_STEPS = 45, 12  # rows, columns that are named one by one; chosen
 NAME_LETTERS = 34
 WIDTH, ROW, LEAST, MOST = 5.6, 0.17, 1.6, 7.2  # inches: of the map; of a row; of the whole height
-DECADES = 2.0  # a positive range wider than this is drawn on a logarithmic scale; chosen
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from dyntools.views.names import shorten
 from dyntools.views.numbers import number
 from dyntools.views.selection import entries, measured_rows
 from dyntools.views.style import (
+    DECADES,
     GREY,
     HEAD,
     LIGHTEST,
@@ -34,7 +35,6 @@ from dyntools.views.style import (
 
 MOST, ACROSS = 9, 3  # panels, panels in a row
 WIDTH, HEIGHT, GAP, ABOVE = 2.25, 1.55, 0.55, 0.42  # inches
-DECADES = 2.0
 ALONE = (5.8, 3.2)  # inches, of a panel that is the only one
 RELATIVE = "relative_"
 NAME_LETTERS = 32

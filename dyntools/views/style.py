@@ -29,6 +29,7 @@ from dyntools.views.numbers import DIMENSIONLESS, tick
 INK, GREY, FAINT, PALE = "#222222", "#6b6b6b", "#d9d9d9", "#f0f0f0"
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
+DECADES = 2.0  # a positive range wider than this is drawn on a logarithmic scale; chosen
 LIGHTEST = 0.78  # of the sequential colours: lines and text must stay readable on white
 TEXT, SMALL, TITLE = 9.0, 7.5, 11.0  # points
 INCHES_PER_LETTER = 0.0085  # of a point: mean width of DejaVu Sans, with some to spare

@@ -12,6 +12,7 @@ from dyntools.report import Series
 from dyntools.views.dims import words
 from dyntools.views.selection import measured_rows
 from dyntools.views.style import (
+    DECADES,
     GREY,
     HEAD,
     MARGIN,
@@ -25,7 +26,6 @@ from dyntools.views.style import (
 
 SIDE = 3.6  # inches
 LEVELS = 14  # contours; chosen
-DECADES = 2.0
 
 
 def surface(series: Series, subtitle: str) -> Figure:
