@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -28,6 +29,10 @@ class Entry:
     read: Callable[[], Tensor] = field(repr=False, compare=False)
     storage: tuple[object, ...] | None = None
 
+    def kept(self) -> Entry:
+        """The same tensor, read at most once and kept as long as the result lives."""
+        return replace(self, read=cache(self.read))
+
 
 @dataclass(frozen=True)
 class OptimizerState:
@@ -42,6 +47,11 @@ class OptimizerState:
     groups: tuple[Mapping[str, object], ...]
     state: Mapping[str, Mapping[str, Entry]]
     naming: str
+
+    def only(self, name: str) -> OptimizerState:
+        """The state of one parameter, each of its tensors read at most once."""
+        entries = {key: entry.kept() for key, entry in self.state.get(name, {}).items()}
+        return replace(self, state={name: entries} if entries else {})
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ Earlier entries win: a norm inside attention is a norm.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 # (kind, pattern of a name without its last part, such as `.weight`).
 KINDS: tuple[tuple[str, str], ...] = (
@@ -36,3 +38,18 @@ def kind_of(name: str, shape: tuple[int, ...]) -> str:
     if len(shape) > 2:
         return "conv"
     return "bias" if len(shape) < 2 else "other"
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """The table behind a person's own lines: (pattern of a whole name, kind); the first decides."""
+
+    given: tuple[tuple[str, str], ...] = ()
+
+    def of(self, name: str, shape: tuple[int, ...]) -> str:
+        """The kind of a parameter."""
+        told = (kind for pattern, kind in self.given if fnmatchcase(name, pattern))
+        return next(told, None) or kind_of(name, shape)
+
+
+BY_NAME = Kinds()

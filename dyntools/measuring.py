@@ -75,18 +75,28 @@ def measure_all(
     sizes = {name: math.prod(shape) for name, shape in snapshot.params.shapes.items()}
     done, total = 0, max(sum(sizes.values()), 1)
     with _one_thread():
-        for name in snapshot.params if layerwise else ():
+        for name in _tensors(snapshot, layerwise):
             one = snapshot.only(name)
             for task in layerwise:
                 started = time.perf_counter()
                 parts[task.name].append(_guarded(one, task, name))
                 seconds[task.name] += time.perf_counter() - started
-            done += sizes[name]
+            done += sizes.get(name, 0)
             told(Advance(tuple(task.name for task in layerwise), done / total))
     try:
         yield from _rows(snapshot, tasks, parts, seconds, told)
     finally:
         snapshot.release()
+
+
+def _tensors(snapshot: Snapshot, layerwise: Sequence[Task]) -> tuple[str, ...]:
+    """What is gone through one by one; with the states of an optimizer that have no name."""
+    if any("optimizer" in task.metric.needs for task in layerwise):
+        try:
+            return snapshot.tensors()
+        except CheckpointError:
+            pass  # each metric of the optimizer will say so
+    return tuple(snapshot.params) if layerwise else ()
 
 
 def _rows(

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from dyntools.errors import ProblemError
+from dyntools.layer_kinds import BY_NAME, Kinds
 from dyntools.linalg.spectrum import Spectrum, singular_values
 from dyntools.matrix import Matrix, matrices_of
 from dyntools.problem.binding import risk_of
@@ -83,6 +84,7 @@ class Snapshot:
     problem: the loss behind the run; None for what needs only weights.
     earlier: the snapshot measured before this one, from which iterations may start warm; whatever
         it knows changes what a number costs, and the number only within its error.
+    kinds: what part each tensor plays, by its name.
     """
 
     step: int
@@ -96,6 +98,9 @@ class Snapshot:
     open_optimizer: Callable[[], OptimizerState | None] | None = None
     problem: Problem | None = None
     earlier: Snapshot | None = None
+    kinds: Kinds = BY_NAME
+    _one: str | None = None
+    _state: list[OptimizerState] = field(default_factory=list, repr=False)
     _computed: dict[Hashable, object] = field(default_factory=dict, repr=False)
 
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
@@ -113,7 +118,17 @@ class Snapshot:
         """The optimizer's state by parameter name, its tensors not yet read."""
         if self.open_optimizer is None:
             return None
-        return self.once("optimizer", self.open_optimizer)
+        state = self.once("optimizer", self.open_optimizer)
+        if state is None or self._one is None:
+            return state
+        if not self._state:
+            self._state.append(state.only(self._one))
+        return self._state[0]
+
+    def tensors(self) -> tuple[str, ...]:
+        """Parameters, and behind them what only the optimizer knows, as `param[3] (16, 8)`."""
+        state = None if self.open_optimizer is None else self.optimizer
+        return tuple(dict.fromkeys((*self.params, *(() if state is None else state.state))))
 
     def risk(self) -> Risk:
         """The problem at this step's parameters; `release` frees its graphs.
@@ -140,8 +155,9 @@ class Snapshot:
             del self._computed[key]
 
     def only(self, name: str) -> Snapshot:
-        """The same step reduced to one parameter; what is computed is still shared."""
-        return replace(self, params=self.params.only(name))
+        """The same step reduced to one tensor, read at most once; what is computed is shared."""
+        params = self.params.only(name) if name in self.params else Tensors.of({})
+        return replace(self, params=params, _one=name, _state=[])
 
     def tensor(self, name: str) -> Tensor:
         """A parameter on the snapshot's device."""

@@ -16,26 +16,27 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # From the ground up; a module imports from lower layers and, within its own, what is listed below.
 LAYERS = (
     ("errors", "measurement"),
-    ("log", "checkpoint", "matrix", "layer_kinds"),
-    ("report",),
+    ("log", "checkpoint", "matrix", "layer_kinds", "forms"),
+    ("report", "moments"),
     ("journal", "hdf5"),
-    ("assembly", "linalg", "findings", "views", "ranks"),
+    ("assembly", "linalg", "adam_memory", "ranks"),
+    ("findings", "views", "optim"),
     ("problem",),
     ("snapshot", "operators"),
     ("metrics", "checkpoints", "logs"),
-    ("sequence", "live"),
+    ("sequence", "live", "estimation"),
     ("run",),
     ("opening",),
     ("plan",),
     ("provenance", "measuring"),
     ("meter",),
-    ("analysis",),
+    ("analysis", "verification"),
     ("cli",),
 )
 WITHIN = {("measurement", "errors"), ("log", "errors"), ("views", "findings")}
 TORCH_FREE = (
     *("errors", "measurement", "log", "report", "journal", "hdf5", "assembly", "findings"),
-    *("views", "metrics", "logs", "checkpoint", "matrix", "cli"),
+    *("views", "metrics", "logs", "checkpoint", "matrix", "forms", "moments", "cli"),
 )
 HOMES = {"h5py": "hdf5", "matplotlib": "views", "typer": "cli", "threadpoolctl": "linalg"}
 

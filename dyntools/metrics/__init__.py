@@ -6,29 +6,33 @@ from dyntools.errors import UsageError, nearest
 from dyntools.metrics.curvature import CURVATURE
 from dyntools.metrics.logs import LOGS
 from dyntools.metrics.metric import Metric
+from dyntools.metrics.optimizer import OPTIMIZER
 from dyntools.metrics.weights import WEIGHTS
 
-METRICS: tuple[Metric, ...] = (*WEIGHTS, *CURVATURE, *LOGS)
+METRICS: tuple[Metric, ...] = (*WEIGHTS, *OPTIMIZER, *CURVATURE, *LOGS)
 
 _WEIGHTS = tuple(metric.name for metric in WEIGHTS)
+_OPTIMIZER = tuple(metric.name for metric in OPTIMIZER)
 _CURVATURE = tuple(metric.name for metric in CURVATURE)
 _LOGS = tuple(metric.name for metric in LOGS)
 
 # What papers call sharpness, which are several formulas.
 _SHARPNESS = ("hessian_top", "adam_sharpness", "sam_sharpness", "directional_sharpness")
 
-# quick: what costs about one reading of the files; weights: all that parameters tell;
-# curvature: all that a problem allows; sharpness: what is called so; full: all that the files and
-# the problem allow.
+# quick: what costs about one reading of the files; weights: all that parameters tell; optimizer:
+# all that its state tells; low-memory: what `adam-memory` decides by; curvature: all that a problem
+# allows; sharpness: what is called so; full: all that the files and the problem allow.
 PRESETS: dict[str, tuple[str, ...]] = {
     "quick": (
         *("layer_rotation", "relative_update", "weight_norm", "spectral_norm:route=lanczos"),
         *_LOGS,
     ),
     "weights": _WEIGHTS,
+    "optimizer": _OPTIMIZER,
+    "low-memory": ("second_moment_snr", "second_moment_compression"),
     "curvature": _CURVATURE,
     "sharpness": _SHARPNESS,
-    "full": (*_WEIGHTS, *_CURVATURE, *_LOGS),
+    "full": (*_WEIGHTS, *_OPTIMIZER, *_CURVATURE, *_LOGS),
 }
 
 

@@ -104,7 +104,7 @@ def test_a_parameter_without_moments_is_named() -> None:
 def test_moments_of_another_shape_are_named() -> None:
     problem, state = stepped()
     entry = state.state["2.weight"]["exp_avg_sq"]
-    flat = replace(entry, read=lambda: torch.ones(3))
+    flat = replace(entry, shape=(3000,), read=lambda: torch.ones(3000))
     changed = {**state.state, "2.weight": {**state.state["2.weight"], "exp_avg_sq": flat}}
     with pytest.raises(CheckpointError, match="another shape"):
         preconditioner(problems.snapshot_of(problem).risk(), replace(state, state=changed))

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING
 
 from dyntools.linalg.blockwise import ROUNDING, chord, difference
 from dyntools.measurement import Measurement, skipped
-from dyntools.metrics.metric import Metric
-from dyntools.metrics.weights.layers import (
+from dyntools.metrics.layers import (
     Row,
     collect,
     failed,
@@ -31,6 +30,7 @@ from dyntools.metrics.weights.layers import (
     steps_since,
     unlike,
 )
+from dyntools.metrics.metric import Metric
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,8 +16,9 @@ import math
 from typing import TYPE_CHECKING
 
 from dyntools.linalg import marchenko_pastur
+from dyntools.metrics.layers import Row, collect, failed
 from dyntools.metrics.metric import Metric
-from dyntools.metrics.weights.layers import Row, at_start, collect, failed, unusable
+from dyntools.metrics.weights.spectra import at_start, unusable
 
 if TYPE_CHECKING:
     from dyntools.linalg.spectrum import Spectrum

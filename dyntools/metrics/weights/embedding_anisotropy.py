@@ -18,8 +18,8 @@ import math
 from typing import TYPE_CHECKING
 
 from dyntools.linalg.blockwise import BLOCK
+from dyntools.metrics.layers import Row, collect, failed
 from dyntools.metrics.metric import Metric
-from dyntools.metrics.weights.layers import Row, collect, failed
 
 if TYPE_CHECKING:
     from torch import Tensor

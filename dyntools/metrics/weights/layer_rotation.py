@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from dyntools.linalg.blockwise import ROUNDING, chord
 from dyntools.measurement import Measurement, skipped
+from dyntools.metrics.layers import Row, collect, failed, left_out_below, missing, unlike
 from dyntools.metrics.metric import Metric
-from dyntools.metrics.weights.layers import Row, collect, failed, left_out_below, missing, unlike
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from dyntools.linalg import marchenko_pastur
 from dyntools.measurement import Measurement
 from dyntools.metrics.metric import Metric
-from dyntools.metrics.weights.layers import at_start, unusable
+from dyntools.metrics.weights.spectra import at_start, unusable
 
 if TYPE_CHECKING:
     from dyntools.matrix import Matrix

@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyntools.linalg.power_law import PowerLaw, fit_power_law
+from dyntools.metrics.layers import Row, collect, failed
 from dyntools.metrics.metric import Metric
-from dyntools.metrics.weights.layers import Row, collect, failed, unusable
+from dyntools.metrics.weights.spectra import unusable
 
 if TYPE_CHECKING:
     from dyntools.linalg.spectrum import Spectrum

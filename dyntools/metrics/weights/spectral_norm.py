@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 from dyntools.linalg import marchenko_pastur
 from dyntools.linalg.blockwise import norm
 from dyntools.measurement import Measurement, Status
+from dyntools.metrics.layers import Row, collect, failed
 from dyntools.metrics.metric import Metric
-from dyntools.metrics.weights.layers import Row, at_start, collect, failed, unusable
+from dyntools.metrics.weights.spectra import at_start, unusable
 
 if TYPE_CHECKING:
     from dyntools.linalg.top_singular_value import TopSingularValue

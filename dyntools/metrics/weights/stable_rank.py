@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from dyntools.linalg import marchenko_pastur
 from dyntools.metrics.metric import Metric
-from dyntools.metrics.weights.layers import by_spectrum
+from dyntools.metrics.weights.spectra import by_spectrum
 
 if TYPE_CHECKING:
     from dyntools.linalg.spectrum import Spectrum

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 from dyntools.linalg import marchenko_pastur
 from dyntools.linalg.effective_rank import effective_rank
 from dyntools.measurement import Measurement, skipped
+from dyntools.metrics.layers import Row, collect, failed, missing, unlike
 from dyntools.metrics.metric import Metric
-from dyntools.metrics.weights.layers import Row, collect, failed, missing, unlike, unusable
+from dyntools.metrics.weights.spectra import unusable
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,8 +16,8 @@ import math
 from typing import TYPE_CHECKING
 
 from dyntools.linalg.blockwise import ROUNDING, norm
+from dyntools.metrics.layers import Row, collect, failed, unlike
 from dyntools.metrics.metric import Metric
-from dyntools.metrics.weights.layers import Row, collect, failed, unlike
 
 if TYPE_CHECKING:
     from dyntools.measurement import Measurement

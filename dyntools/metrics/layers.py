@@ -1,4 +1,4 @@
-"""What the metrics of the weights share: from one number a layer to a Measurement.
+"""What metrics with one number a layer share: from the numbers to a Measurement.
 
 A layer without a number keeps its place in the axis, as NaN with a status and a sentence; what is
 no layer for this metric (a bias has no spectrum) is only named among what was left out.
@@ -7,15 +7,13 @@ no layer for this metric (a bias has no spectrum) is only named among what was l
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dyntools.measurement import Measurement, Status, per_layer
 
 if TYPE_CHECKING:
-    from dyntools.linalg.spectrum import Spectrum
-    from dyntools.matrix import Matrix
     from dyntools.snapshot import Snapshot
 
 
@@ -63,47 +61,6 @@ def collect(
         skipped={**(left_out or {}), **reasons},
         method=method or "; ".join(methods),
     )
-
-
-def unusable(spectrum: Spectrum) -> str:
-    """Why nothing can be said from a spectrum; empty where something can."""
-    if math.isnan(spectrum.values[0]):
-        return "the matrix holds NaN or inf"
-    return "the matrix is zero" if spectrum.values[0] == 0.0 else ""
-
-
-def at_start(snapshot: Snapshot, matrix: Matrix) -> Spectrum | None:
-    """The spectrum of the same matrix at initialisation, where that is known and usable."""
-    initial = snapshot.initial
-    if initial is None or not initial.has(matrix):
-        return None
-    spectrum = initial.spectrum(matrix)
-    return None if unusable(spectrum) else spectrum
-
-
-def by_spectrum(
-    snapshot: Snapshot,
-    number: Callable[[Spectrum], tuple[float, float]],
-    null: Callable[[int, int], float],
-) -> Measurement:
-    """A kind of rank, `number(spectrum)` → (value, error), beside its null and initial value."""
-
-    def row(matrix: Matrix) -> Row:
-        spectrum = snapshot.spectrum(matrix)
-        if reason := unusable(spectrum):
-            return failed(reason)
-        value, error = number(spectrum)
-        start = at_start(snapshot, matrix)
-        beside = {
-            "relative": value / len(spectrum.values),
-            "null": null(*matrix.shape),
-            "initial": number(start)[0] if start is not None else math.nan,
-        }
-        return Row(value, error, beside, method=spectrum.method)
-
-    rows = {matrix.name: row(matrix) for matrix in snapshot.matrices()}
-    keys = ("relative", "null", "initial")
-    return collect(rows, beside=keys, error=True, left_out=snapshot.not_matrices())
 
 
 def unlike(snapshot: Snapshot, other: Snapshot, parameter: str) -> str:
