@@ -213,7 +213,7 @@ def _opened(path: Path, *, append: bool) -> Journal:
 def _entries(run: Run, plan: Plan, device: torch.device) -> list[dict[str, object]]:
     log_unit = run.log.unit if run.log is not None else run.step_unit
     probe = "" if plan.problem is None else sentence(plan.problem, device)
-    entries = [task.entry(run.step_unit, probe) for task in plan.of_weights]
+    entries = [task.entry(run.step_unit, probe, plan.estimate) for task in plan.of_weights]
     return entries + [task.entry(log_unit) for task in plan.of_log]
 
 
@@ -244,7 +244,9 @@ def _measure_weights(
     device: torch.device,
     meter: Meter,
 ) -> None:
-    for snapshot in snapshots(run, steps=waiting, device=device, problem=plan.problem):
+    for snapshot in snapshots(
+        run, steps=waiting, device=device, problem=plan.problem, estimate=plan.estimate
+    ):
         tasks, what = waiting[snapshot.step], f"{run.step_unit} {snapshot.step}"
         meter.tell(what)
         unreadable: dict[str, str] = {}

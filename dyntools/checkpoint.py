@@ -41,12 +41,14 @@ class OptimizerState:
     family: adam, adam8bit, adafactor, sgd, lion or unknown, told by the names of the state.
     groups: plain hyper-parameters of each group, and under "params" the names in it.
     naming: one sentence on how indices became names, or why they stayed `param[3] (16, 8)`.
+    estimated: how, where the moments are no optimizer's but come from gradients.
     """
 
     family: str
     groups: tuple[Mapping[str, object], ...]
     state: Mapping[str, Mapping[str, Entry]]
     naming: str
+    estimated: str = ""
 
     def only(self, name: str) -> OptimizerState:
         """The state of one parameter, each of its tensors read at most once."""

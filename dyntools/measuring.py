@@ -74,8 +74,9 @@ def measure_all(
     layerwise = [task for task in able if task.metric.layerwise]
     sizes = {name: math.prod(shape) for name, shape in snapshot.params.shapes.items()}
     done, total = 0, max(sum(sizes.values()), 1)
+    names = _tensors(snapshot, layerwise)
     with _one_thread():
-        for name in _tensors(snapshot, layerwise):
+        for name in names:
             one = snapshot.only(name)
             for task in layerwise:
                 started = time.perf_counter()
@@ -90,11 +91,15 @@ def measure_all(
 
 
 def _tensors(snapshot: Snapshot, layerwise: Sequence[Task]) -> tuple[str, ...]:
-    """What is gone through one by one; with the states of an optimizer that have no name."""
-    if any("optimizer" in task.metric.needs for task in layerwise):
+    """What is gone through one by one; with the states of an optimizer that have no name.
+
+    Second moments are estimated here, with all threads, where that is asked for.
+    """
+    if any("moments" in task.metric.needs for task in layerwise):
         try:
-            return snapshot.tensors()
-        except CheckpointError:
+            with blamed(snapshot.problem):
+                return snapshot.tensors()
+        except (CheckpointError, ProblemError):
             pass  # each metric of the optimizer will say so
     return tuple(snapshot.params) if layerwise else ()
 

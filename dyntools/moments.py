@@ -110,6 +110,11 @@ def moments_of(state: OptimizerState, name: str, shape: tuple[int, ...] | None) 
     )
 
 
+def has_moments(state: OptimizerState) -> bool:
+    """Whether there are second moments of Adam in it, in whatever form."""
+    return state.family.startswith("adam") and bool(state.state)
+
+
 def has_stepped(state: OptimizerState, name: str) -> bool:
     """Whether the optimizer has moved this parameter at least once."""
     return _steps(state.state[name], _group_of(state, name)) > 0

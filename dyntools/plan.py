@@ -18,6 +18,7 @@ from dyntools.run import Run, parameters
 
 if TYPE_CHECKING:
     from dyntools.problem import Problem
+    from dyntools.problem.second_moments import Estimate
     from dyntools.snapshot import Snapshot
 
 GROUPS = 4  # of the jackknife: the fewest that give its error a spread; chosen
@@ -29,6 +30,8 @@ MISSING = {
     "previous": "it compares with the checkpoint before, and there is none",
     "log": "there is no training log: give one with --logs PATH",
     "optimizer": "the checkpoint holds no optimizer state",
+    "moments": "the checkpoint holds no optimizer state: estimate its second moments with"
+    " --estimate-second-moments 200 and the loss of the run",
     "problem": "the loss of the run is not known: give it with --problem FILE.py:NAME",
 }
 
@@ -44,13 +47,20 @@ class Task:
     def name(self) -> str:
         return self.metric.name
 
-    def entry(self, step_unit: str, probe: str = "") -> dict[str, object]:
+    def entry(
+        self, step_unit: str, probe: str = "", estimate: Estimate | None = None
+    ) -> dict[str, object]:
         """What the journal and the report say of this metric beside its numbers.
 
-        probe: the examples that a metric with a problem was measured on.
+        probe: the examples that a metric with a problem was measured on. estimate: how second
+        moments were found where none were saved.
         """
         metric = self.metric
-        of_probe = {"probe": probe} if probe and "problem" in metric.needs else {}
+        of_probe = {}
+        if estimate is not None and "moments" in metric.needs:
+            of_probe = {"probe": probe, "second_moments": estimate.sentence}
+        elif probe and "problem" in metric.needs:
+            of_probe = {"probe": probe}
         return {
             "metric": metric.name,
             "group": metric.group,
@@ -68,12 +78,14 @@ class Task:
 class Plan:
     """The tasks that can be measured, and the metrics that cannot, each with its reason.
 
-    problem: the loss behind the run, for the metrics that need one.
+    problem: the loss behind the run, for the metrics that need one. estimate: how second moments
+    are found at checkpoints that hold none.
     """
 
     tasks: tuple[Task, ...]
     left_out: Mapping[str, str]
     problem: Problem | None = None
+    estimate: Estimate | None = None
 
     @property
     def of_weights(self) -> tuple[Task, ...]:
@@ -109,6 +121,7 @@ def make_plan(
     requests: Sequence[str] = (),
     preset: str | None = None,
     problem: Problem | None = None,
+    estimate: Estimate | None = None,
 ) -> Plan:
     """The tasks for a run: what was asked for by name, or else a preset (default: full).
 
@@ -118,7 +131,7 @@ def make_plan(
     named = [parse(request) for request in requests]
     wanted = {task.name: task for task in _of_preset(preset, bool(named))}
     wanted |= {task.name: task for task in named}
-    left_out = lacking_in(run, list(wanted.values()), problem)
+    left_out = lacking_in(run, list(wanted.values()), problem, estimate)
     refused = [task.name for task in named if task.name in left_out]
     if refused:
         raise UsageError(
@@ -134,11 +147,18 @@ def make_plan(
             remedy="dyntools inspect shows what became of every file",
         )
     ordered = tuple(sorted(tasks, key=lambda task: order.index(task.name)))
-    needed = any("problem" in task.metric.needs for task in ordered)
-    return Plan(ordered, left_out, problem if needed else None)
+    needs = {need for task in ordered for need in task.metric.needs}
+    estimate = estimate if "moments" in needs else None
+    needed = "problem" in needs or estimate is not None
+    return Plan(ordered, left_out, problem if needed else None, estimate)
 
 
-def lacking_in(run: Run, tasks: Sequence[Task], problem: Problem | None = None) -> dict[str, str]:
+def lacking_in(
+    run: Run,
+    tasks: Sequence[Task],
+    problem: Problem | None = None,
+    estimate: Estimate | None = None,
+) -> dict[str, str]:
     """The tasks that no step of the run can serve, by name, each with its reason."""
     has = {
         "params": any(parameters(checkpoint)[0] for checkpoint in run.checkpoints),
@@ -146,6 +166,8 @@ def lacking_in(run: Run, tasks: Sequence[Task], problem: Problem | None = None) 
         "previous": len(run.checkpoints) > 1,
         "log": run.log is not None and bool(run.log.curves),
         "optimizer": any(checkpoint.has_optimizer for checkpoint in run.checkpoints),
+        "moments": any(checkpoint.has_optimizer for checkpoint in run.checkpoints)
+        or (estimate is not None and problem is not None),
         "problem": problem is not None,
     }
     missing = {**MISSING, "params": _no_parameters(run), "problem": _no_problem(run)}
@@ -220,6 +242,7 @@ def lacking(metric: Metric, snapshot: Snapshot) -> str:
         "previous": snapshot.previous is not None,
         "log": snapshot.log is not None,
         "optimizer": snapshot.open_optimizer is not None,
+        "moments": snapshot.open_optimizer is not None or snapshot.estimate is not None,
         "problem": snapshot.problem is not None,
     }
     return next((MISSING[need] for need in metric.needs if not has.get(need, False)), "")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from dyntools.problem import Problem
+    from dyntools.problem.second_moments import Estimate
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,15 +53,22 @@ def snapshots(
     steps: Iterable[int] | None = None,
     device: torch.device = CPU,
     problem: Problem | None = None,
+    estimate: Estimate | None = None,
 ) -> Iterator[Snapshot]:
     """The run as snapshots, in ascending order; `steps` selects some of them.
+
+    estimate: how second moments are found at a checkpoint that holds none.
 
     The previous checkpoint is always the neighbour on disk, so the numbers of a step do not depend
     on which other steps were selected; iterations start from what the step yielded before has
     found, which moves their numbers within their errors.
     """
+
+    def bare_of(checkpoint: Checkpoint) -> Snapshot:
+        return _bare(run, checkpoint, device, problem, estimate)
+
     wanted = set(run.steps if steps is None else steps)
-    start = None if run.initial is None else _bare(run.initial, device, problem)
+    start = None if run.initial is None else bare_of(run.initial)
     previous: Snapshot | None = None
     earlier: Snapshot | None = None
     for position, checkpoint in enumerate(run.checkpoints):
@@ -69,9 +77,9 @@ def snapshots(
             previous = None
             continue
         if previous is None and position > 0:
-            previous = _bare(run.checkpoints[position - 1], device, problem)
+            previous = bare_of(run.checkpoints[position - 1])
         log = _history(run, checkpoint)
-        bare = _bare(checkpoint, device, problem)
+        bare = bare_of(checkpoint)
         if start is not None and checkpoint is run.initial:
             bare = start
         yield replace(bare, initial=start, previous=previous, log=log, earlier=earlier)
@@ -104,7 +112,13 @@ def _nothing(name: str) -> torch.Tensor:
     raise KeyError(name)
 
 
-def _bare(checkpoint: Checkpoint, device: torch.device, problem: Problem | None) -> Snapshot:
+def _bare(
+    run: Run,
+    checkpoint: Checkpoint,
+    device: torch.device,
+    problem: Problem | None,
+    estimate: Estimate | None,
+) -> Snapshot:
     entries, _ = parameters(checkpoint)
     others = {n: entry for n, entry in checkpoint.tensors.items() if n not in entries}
     return Snapshot(
@@ -115,6 +129,7 @@ def _bare(checkpoint: Checkpoint, device: torch.device, problem: Problem | None)
         buffers=_lazily(others),
         open_optimizer=checkpoint.optimizer if checkpoint.has_optimizer else None,
         problem=problem,
+        estimate=estimate,
     )
 
 

@@ -18,8 +18,10 @@ from dyntools.errors import ProblemError
 from dyntools.layer_kinds import BY_NAME, Kinds
 from dyntools.linalg.spectrum import Spectrum, singular_values
 from dyntools.matrix import Matrix, matrices_of
+from dyntools.moments import has_moments
 from dyntools.problem.binding import risk_of
 from dyntools.problem.risk import Risk
+from dyntools.problem.second_moments import Estimate, estimated
 
 if TYPE_CHECKING:
     from dyntools.checkpoint import OptimizerState
@@ -85,6 +87,7 @@ class Snapshot:
     earlier: the snapshot measured before this one, from which iterations may start warm; whatever
         it knows changes what a number costs, and the number only within its error.
     kinds: what part each tensor plays, by its name.
+    estimate: how second moments are found where none were saved; needs the problem.
     """
 
     step: int
@@ -99,8 +102,9 @@ class Snapshot:
     problem: Problem | None = None
     earlier: Snapshot | None = None
     kinds: Kinds = BY_NAME
+    estimate: Estimate | None = None
     _one: str | None = None
-    _state: list[OptimizerState] = field(default_factory=list, repr=False)
+    _moments: list[OptimizerState | None] = field(default_factory=list, repr=False)
     _computed: dict[Hashable, object] = field(default_factory=dict, repr=False)
 
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
@@ -118,16 +122,38 @@ class Snapshot:
         """The optimizer's state by parameter name, its tensors not yet read."""
         if self.open_optimizer is None:
             return None
-        state = self.once("optimizer", self.open_optimizer)
-        if state is None or self._one is None:
-            return state
-        if not self._state:
-            self._state.append(state.only(self._one))
-        return self._state[0]
+        return self.once("optimizer", self.open_optimizer)
+
+    @property
+    def moments(self) -> OptimizerState | None:
+        """The optimizer's state; where it has no second moments, those that are estimated.
+
+        Raises ProblemError when the gradients for an estimate cannot be had.
+        """
+        if not self._moments:
+            state = self.optimizer
+            if self.estimate is not None and (state is None or not has_moments(state)):
+                state = self._estimated(self.estimate)
+            if state is not None and self._one is not None:
+                state = state.only(self._one)
+            self._moments.append(state)
+        return self._moments[0]
+
+    def _estimated(self, estimate: Estimate) -> OptimizerState:
+        def attempt() -> OptimizerState | ProblemError:
+            try:
+                return estimated(self.risk(), estimate)
+            except ProblemError as error:
+                return error  # once for all tensors
+
+        found = self.once("estimated", attempt)
+        if isinstance(found, ProblemError):
+            raise found
+        return found
 
     def tensors(self) -> tuple[str, ...]:
         """Parameters, and behind them what only the optimizer knows, as `param[3] (16, 8)`."""
-        state = None if self.open_optimizer is None else self.optimizer
+        state = self.moments
         return tuple(dict.fromkeys((*self.params, *(() if state is None else state.state))))
 
     def risk(self) -> Risk:
@@ -150,14 +176,16 @@ class Snapshot:
             risk.release()
 
     def forget_vectors(self) -> None:
-        """Free the eigenvectors found at this step, kept under ("vectors", …) for the next one."""
+        """Free what was kept for the next step: eigenvectors under ("vectors", …), estimates."""
+        self._computed.pop("estimated", None)
+        self._moments.clear()
         for key in [k for k in self._computed if isinstance(k, tuple) and k[0] == "vectors"]:
             del self._computed[key]
 
     def only(self, name: str) -> Snapshot:
         """The same step reduced to one tensor, read at most once; what is computed is shared."""
         params = self.params.only(name) if name in self.params else Tensors.of({})
-        return replace(self, params=params, _one=name, _state=[])
+        return replace(self, params=params, _one=name, _moments=[])
 
     def tensor(self, name: str) -> Tensor:
         """A parameter on the snapshot's device."""

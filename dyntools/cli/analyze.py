@@ -71,6 +71,7 @@ def command(
     hvp: options.Hvp = None,
     mode: options.Mode = None,
     probe_error: options.ProbeError = False,
+    second_moments: options.SecondMoments = None,
     shard_parameters: Annotated[
         bool,
         typer.Option("--shard-parameters", help="Cut them over torchrun's processes; eigenvalues."),
@@ -91,6 +92,9 @@ def command(
     roles = options.roles_of(role)
     words = (text, tokens, tokenizer, block, examples)
     loss = Loss(problem, *words, memory, basis_memory, dtype, hvp, mode, probe_error)
+    estimate = options.estimate_of(second_moments, problem or text or tokens)
+    if estimate is not None and processes.several():
+        raise UsageError("--estimate-second-moments works in one process.", remedy="no torchrun")
     from dyntools import ranks
     from dyntools.analysis import analyze, assist
     from dyntools.measuring import device_of
@@ -102,7 +106,7 @@ def command(
     for request in metric or ():
         parse(request)  # a mistake is told before the code of a problem runs
     given = loss.load(run.checkpoints[-1] if run.checkpoints else None)
-    plan = make_plan(run, metric or (), preset, given)
+    plan = make_plan(run, metric or (), preset, given, estimate)
     plan = with_sampling_errors(plan) if probe_error else plan
     if given is not None and plan.problem is None:
         terminal.say("The loss is not used: no metric asked for needs it.")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dyntools.errors import UsageError
+
+if TYPE_CHECKING:
+    from dyntools.problem.second_moments import Estimate
 
 RunPath = Annotated[
     str, typer.Argument(metavar="RUN", help="Directory of a run, one file, or a quoted glob.")
@@ -78,6 +81,15 @@ ProbeError = Annotated[
     bool, typer.Option("--probe-error", help="Also what another sample of examples would change.")
 ]
 
+SecondMoments = Annotated[
+    str | None,
+    typer.Option(
+        "--estimate-second-moments",
+        metavar="N[:batch=B,beta2=…]",
+        help="From N gradients, where no state of Adam was saved; needs the loss.",
+    ),
+]
+
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)(B?)|B?)", re.IGNORECASE)
 
 
@@ -93,6 +105,32 @@ def size_of(text: str, option: str) -> int:
     decimal = found[4] and not found[3]
     power = "KMGT".index(found[2].upper()) + 1
     return int(float(found[1]) * (1000 if decimal else 1024) ** power)
+
+
+def estimate_of(text: str | None, loss: object) -> Estimate | None:
+    """`200` or `200:batch=32,beta1=0.9,beta2=0.95,seed=1`. Raises UsageError."""
+    if text is None:
+        return None
+    option = "--estimate-second-moments"
+    if loss is None:
+        raise UsageError(
+            f"{option} takes gradients of the loss of the run, and none is given.",
+            remedy="--problem FILE.py:NAME",
+        )
+    from dyntools.problem.second_moments import Estimate
+
+    kinds = {"batch": int, "beta1": float, "beta2": float, "seed": int}
+    count, _, rest = text.partition(":")
+    pairs = [item.partition("=") for item in filter(None, rest.split(","))]
+    try:
+        values = {key.strip(): kinds[key.strip()](value) for key, _, value in pairs}
+        return Estimate(int(count), **values)
+    except (ValueError, KeyError) as error:
+        raise UsageError(
+            f"{option} takes a number of gradients and settings of Adam, within their ranges.",
+            found=text,
+            remedy=f"{option} 200:batch=32,beta1=0.9,beta2=0.999,seed=0",
+        ) from error
 
 
 def roles_of(given: list[str] | None) -> dict[str, str]:

@@ -214,7 +214,7 @@ def test_a_missing_input_is_said_and_not_guessed(metric: Metric, need: str) -> N
     if need not in metric.needs:
         return
     empty = Tensors({}, dict[str, torch.Tensor]().__getitem__)
-    name = "open_optimizer" if need == "optimizer" else need
+    name = "open_optimizer" if need in ("optimizer", "moments") else need
     lacking = replace(make_snapshot(), **{name: empty if need == "params" else None})
     found = measure(lacking, metric)
     assert not (found.status == Status.ok).any()
@@ -228,7 +228,7 @@ def test_nan_and_zero_weights_give_a_status_and_no_exception(metric: Metric) -> 
         snapshot = make_snapshot()
         bad = {name: torch.full_like(tensor, fill) for name, tensor in snapshot.params.items()}
         lost = replace(snapshot, params=Tensors.of(bad), _computed={})
-        if "optimizer" in metric.needs:
+        if "moments" in metric.needs:
             lost = replace(lost, open_optimizer=lambda fill=fill: adam(fill))
         found = measure(lost, metric)
         np.testing.assert_array_equal(np.isnan(found.values), found.status != Status.ok)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def moments(snapshot: Snapshot) -> dict[str, Moments | str]:
     """Of every tensor of a snapshot; also of states that have no name, as `param[3] (16, 8)`."""
-    state = snapshot.optimizer
+    state = snapshot.moments
     assert state is not None
     return {
         name: moments_of(state, name, snapshot.params.shapes.get(name))
@@ -35,4 +35,10 @@ def by_tensor(
         name: missing(found) if isinstance(found, str) else row(name, found)
         for name, found in moments(snapshot).items()
     }
-    return collect(rows, beside=beside, error=error)
+    return collect(rows, beside=beside, error=error, method=method(snapshot))
+
+
+def method(snapshot: Snapshot) -> str:
+    """How the moments were come by, "" where they are the optimizer's own."""
+    state = snapshot.moments
+    return "" if state is None else state.estimated
