@@ -18,7 +18,7 @@ import torch
 
 from dyntools import hdf5, provenance
 from dyntools.assembly import report_of_journal
-from dyntools.errors import CheckpointError, ReportError
+from dyntools.errors import CheckpointError, ProblemError, ReportError
 from dyntools.journal import Journal
 from dyntools.log import Log, Role
 from dyntools.measuring import UNREADABLE, device_of, measure_all
@@ -182,19 +182,27 @@ def _done(
 def _check_problem(run: Run, plan: Plan, steps: Sequence[int], device: torch.device) -> None:
     """Bind the problem to the first step that can be read, the same one for every shard.
 
-    At later steps a problem that does not fit is a row with its reason.
+    One checkpoint may be at fault and not the problem (a run that starts or ends in NaN): only when
+    the last step refuses it too is it refused. At other steps that is a row with its reason.
     """
     if plan.problem is None:
         return
+    refused: list[ProblemError] = []
     for snapshot in snapshots(run, steps=steps, device=device, problem=plan.problem):
+        if refused and snapshot.step != max(steps):
+            continue
         try:
             with blamed(plan.problem):
                 snapshot.risk()
+            return
         except CheckpointError:
             continue  # measuring it will say so
+        except ProblemError as error:
+            refused.append(error)
         finally:
             snapshot.release()
-        return
+    if refused:
+        raise refused[0]
 
 
 def _opened(path: Path, *, append: bool) -> Journal:

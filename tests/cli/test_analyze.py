@@ -72,6 +72,7 @@ def test_some_checkpoints(
         (["--device", "cuda:77"], "no device"),
         (["--shard", "3/2"], "1 <= i <= n"),
         (["--role", "train_loss"], "ROLE=NAME"),
+        (["--role", "train_loss=a", "--role", "train_loss=b"], "given twice"),
         (["--role", "train_los=train/loss"], "train_loss"),
         (["--initial", "nowhere.pt"], "nowhere.pt"),
         (["-o", "/proc/none/r.h5"], "cannot be written"),

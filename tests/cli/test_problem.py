@@ -75,9 +75,9 @@ def test_without_a_loss_curvature_is_left_out_in_one_line_and_nothing_is_run(
     outcome = dyntools("analyze", small_run, "-o", "r.h5")
     assert outcome.code == 0, outcome.err
     lines = outcome.err.splitlines()
-    assert sum(line.startswith("left out: ") for line in lines) == 1
+    assert sum(line.startswith("left out: hessian_top, ") for line in lines) == 1
+    assert sum(line.startswith("left out: ") for line in lines) == 2  # and no optimizer state
     told = " ".join(" ".join(lines).split())
-    assert "left out: hessian_top, " in told
     assert f"the loss of the run is not known: give it with --problem {small_run}" in told
     assert all(len(line) <= 80 or str(small_run) in line for line in lines)
     assert "hessian_top" in hdf5.read(Path("r.h5")).attributes["left_out_metrics"]
@@ -171,6 +171,20 @@ def test_a_later_checkpoint_that_does_not_fit_is_a_row_with_its_reason(
     assert np.isfinite(series.values[:-1]).all()
     assert np.isnan(series.values[-1]).all()
     assert any("(5, 12)" in o.reason and 40 in o.steps for o in series.omissions)
+
+
+def test_a_first_checkpoint_of_nan_does_not_cost_the_others(
+    dyntools: Command, small_run: Path, tmp_path: Path
+) -> None:
+    first = torch.load(small_run / "step-00000.pt")
+    first["model"]["2.bias"].fill_(float("nan"))
+    torch.save(first, small_run / "step-00000.pt")
+    outcome = dyntools("analyze", small_run, "--problem", problem_file(tmp_path), *ONE)
+    assert outcome.code == 0, outcome.err
+    series = hdf5.read(Path("r.h5"))["hessian_top"]
+    assert np.isnan(series.values[0]).all()
+    assert np.isfinite(series.values[1:]).all()
+    assert any("not finite" in o.reason and o.steps == (0,) for o in series.omissions)
 
 
 def test_settings_of_the_command_line_are_laid_over_those_of_the_problem(
