@@ -23,6 +23,8 @@ from dyntools.report import CheckpointRow, Omission, Report, Series
 def stack_layers(parts: Sequence[Measurement], dims: tuple[str, ...]) -> Measurement:
     """Measurements of single tensors, joined along the first of `dims`.
 
+    The other dims have the union of all labels; what a tensor does not have is `absent`, as the
+    axes 2 and 3 of a matrix beside a convolution.
     Methods are joined with the number of layers that each served.
     """
     filled = [part for part in parts if part.values.size]
@@ -30,32 +32,44 @@ def stack_layers(parts: Sequence[Measurement], dims: tuple[str, ...]) -> Measure
     if not filled:
         empty: Mapping[str, Coordinate] = dict.fromkeys(dims, ())
         return Measurement(np.empty((0,) * len(dims)), dims, empty, skipped=skipped)
-    coords = {**filled[0].coords, dims[0]: tuple(x for p in filled for x in p.coords[dims[0]])}
+    coords = {dim: _union(part.coords[dim] for part in filled) for dim in dims}
+    coords[dims[0]] = tuple(x for p in filled for x in p.coords[dims[0]])  # type: ignore[assignment]
     keys = dict.fromkeys(key for part in filled for key in part.beside)
 
-    def joined(arrays: Iterable[NDArray[np.float64] | None]) -> NDArray[np.float64]:
+    def joined(arrays: Iterable[NDArray[Any] | None], fill: float) -> NDArray[np.float64]:
         pairs = zip(arrays, filled, strict=True)
-        return np.concatenate([_nan_like(p.values) if a is None else a for a, p in pairs])
+        return np.concatenate([_widened(part, array, coords, fill) for array, part in pairs])
 
     return Measurement(
-        np.concatenate([part.values for part in filled]),
+        joined((part.values for part in filled), np.nan),
         dims,
-        coords,  # type: ignore[arg-type]  # labels of one dim are all of one type
+        coords,
         error=(
-            joined(part.error for part in filled)
+            joined((part.error for part in filled), np.nan)
             if any(part.error is not None for part in filled)
             else None
         ),
-        status=np.concatenate([part.status for part in filled]),
-        beside={key: joined(part.beside.get(key) for part in filled) for key in keys},
+        status=joined((part.status for part in filled), Status.absent).astype(np.int8),
+        beside={key: joined((p.beside.get(key) for p in filled), np.nan) for key in keys},
         skipped=skipped,
         method=_joined_methods(filled),
         matvecs=sum(part.matvecs for part in filled),
     )
 
 
-def _nan_like(array: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.full(array.shape, np.nan)
+def _widened(
+    part: Measurement,
+    array: NDArray[Any] | None,
+    coords: Mapping[str, Coordinate],
+    fill: float,
+) -> NDArray[np.float64]:
+    """An array of a part over all labels of the dims behind the first; `fill` where it has none."""
+    first, *rest = part.dims
+    out = np.full([len(part.coords[first]), *(len(coords[dim]) for dim in rest)], fill)
+    if array is not None:
+        places = [[coords[dim].index(x) for x in part.coords[dim]] for dim in rest]
+        out[np.ix_(range(len(out)), *places)] = array
+    return out
 
 
 def _joined_methods(parts: Sequence[Measurement]) -> str:

@@ -38,7 +38,8 @@ class Entry:
 class OptimizerState:
     """State of the optimizer by parameter name.
 
-    family: adam, adam8bit, adafactor, sgd, lion or unknown, told by the names of the state.
+    family: adam, adam8bit, adam-mini, adafactor, sgd, lion, unknown, or projected where moments are
+        not those of single weights (GaLore, APOLLO, SOAP); told by the names of the state.
     groups: plain hyper-parameters of each group, and under "params" the names in it.
     naming: one sentence on how indices became names, or why they stayed `param[3] (16, 8)`.
     estimated: how, where the moments are no optimizer's but come from gradients.

@@ -96,9 +96,12 @@ def form_of(label: str) -> Form:
     found = _LABEL.fullmatch(label)
     if found is None:
         raise ValueError(f"{label!r} is no way to keep a second moment")
-    if found[1]:
-        return mean_over(*map(int, found[1].split(",")))
-    return in_blocks(int(found[2]))
+    if found[1] is None:
+        return in_blocks(int(found[2]))
+    axes = [int(axis) for axis in found[1].split(",")]
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"{label!r} names an axis twice")
+    return mean_over(*axes)
 
 
 def reduced(form: Form, tensor: Tensor) -> tuple[Tensor, ...]:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from dyntools.checkpoint import Entry, OptimizerState
 from dyntools.checkpoints.constants import constant
-from dyntools.checkpoints.optimizer_state import family_of
+from dyntools.checkpoints.optimizer_state import family_of, marks_of, parts_of
+from dyntools.layer_kinds import BY_NAME, Kinds
 from dyntools.problem import Problem
 from dyntools.problem.matching import bare
 from dyntools.snapshot import Snapshot, Tensors
@@ -29,11 +30,12 @@ def snapshot_of(
     initial: Snapshot | None = None,
     previous: Snapshot | None = None,
     earlier: Snapshot | None = None,
+    kinds: Kinds = BY_NAME,
 ) -> Snapshot:
     """The model as it is now, on the device of its parameters.
 
     previous, initial: snapshots of copies, as these tensors change with training. earlier: the
-    snapshot measured last, for warm starts.
+    snapshot measured last, for warm starts. kinds: what part of the network each tensor is.
     """
     params = {bare(n): p.detach() for n, p in model.named_parameters() if p.requires_grad}
     frozen = {bare(n): p.detach() for n, p in model.named_parameters() if not p.requires_grad}
@@ -48,24 +50,38 @@ def snapshot_of(
         open_optimizer=None if optimizer is None else lambda: state_of(model, optimizer),
         problem=problem,
         earlier=None if earlier is None else replace(earlier, earlier=None, previous=None),
+        kinds=kinds,
     )
 
 
 def state_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> OptimizerState:
-    """The state of a running optimizer by the names of the model's parameters."""
+    """The state of a running optimizer by the names of the model's parameters.
+
+    States of 8 bits are told as the numbers they stand for, and settings kept in tensors (of
+    capturable optimizers) as plain ones. Parameters of the optimizer that are none of the model are
+    left out and counted in `naming`.
+    """
     names = {id(p): bare(name) for name, p in model.named_parameters()}
     groups = tuple(
         {
-            **{k: v for k, v in group.items() if k != "params"},
+            **{key: _plain(value) for key, value in group.items() if key != "params"},
             "params": tuple(names[id(p)] for p in group["params"] if id(p) in names),
         }
         for group in optimizer.param_groups
     )
-    state = {
-        names[id(p)]: _entries(values) for p, values in optimizer.state.items() if id(p) in names
-    }
+    own = {names[id(p)]: values for p, values in optimizer.state.items() if id(p) in names}
+    parts = {name: parts_of(_entries(values)) for name, values in own.items()}
+    marks = {mark for values in own.values() for mark in marks_of(values)}
     naming = "by the parameters of the running model"
-    return OptimizerState(family_of(state, groups), groups, state, naming)
+    if others := sum(id(p) not in names for g in optimizer.param_groups for p in g["params"]):
+        naming += f"; {others} of the optimizer are none of them and left out"
+    return OptimizerState(family_of(parts, groups, marks), groups, parts, naming)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple | list):
+        return tuple(map(_plain, value))
+    return value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
 
 
 def _entries(values: Mapping[str, object]) -> dict[str, Entry]:

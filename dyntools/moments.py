@@ -57,13 +57,13 @@ class Moments:
         """v̂ in float64: where v is near 1e-24 its root is not yet below eps. AMSGrad's largest v,
         where that is what the update is divided by."""
         stored = self.largest or self.second
-        return stored.read().double().div(1.0 - self.beta2**self.steps)
+        return _float64(stored.read()).div_(1.0 - self.beta2**self.steps)
 
     def m_hat(self) -> Tensor | None:
         """m̂ in float64; None where the optimizer keeps no first moment."""
         if self.first is None:
             return None
-        return self.first.read().double().div(1.0 - self.beta1**self.steps)
+        return _float64(self.first.read()).div_(1.0 - self.beta1**self.steps)
 
 
 def effective_samples(beta2: float, steps: float) -> float:
@@ -85,7 +85,7 @@ def moments_of(state: OptimizerState, name: str, shape: tuple[int, ...] | None) 
             f"the optimizer holds no state for it ({state.naming})" if state.state else NOT_STEPPED
         )
     if "exp_avg_sq" not in entries:
-        return "the optimizer state has no second moment of each weight"
+        return _elsewhere(entries)
     if not has_stepped(state, name):
         return NOT_STEPPED
     second, first = entries["exp_avg_sq"], entries.get("exp_avg")
@@ -96,6 +96,8 @@ def moments_of(state: OptimizerState, name: str, shape: tuple[int, ...] | None) 
         return f"its second moment has another shape: {second.shape} for {shape}"
     group = _group_of(state, name)
     beta1, beta2 = betas_of(group)
+    if not (0.0 <= beta1 < 1.0 and 0.0 <= beta2 < 1.0):
+        return f"the betas of its optimizer are no shares: {beta1:g} and {beta2:g}"
     return Moments(
         shape,
         first,
@@ -108,6 +110,15 @@ def moments_of(state: OptimizerState, name: str, shape: tuple[int, ...] | None) 
         number(group, "eps", 1e-8),
         number(group, "weight_decay", 0.0),
     )
+
+
+def _elsewhere(entries: Mapping[str, Entry]) -> str:
+    """Why there is no `exp_avg_sq`."""
+    if {"exp_avg_sq_row", "exp_avg_sq_col"} <= set(entries):
+        return "its second moment is compressed already: means over rows and over columns"
+    if "vmean" in entries:
+        return "its second moment is compressed already: one number a block (Adam-mini)"
+    return "the optimizer state has no second moment of each weight"
 
 
 def has_moments(state: OptimizerState) -> bool:
@@ -125,6 +136,14 @@ def not_adam(state: OptimizerState) -> str:
     what = f"the optimizer is not Adam but {state.family}"
     if state.family == "adafactor":
         return f"{what}: its second moments are factored into rows and columns already"
+    if state.family == "projected":
+        return (
+            "the optimizer's moments are those of projected or rotated gradients (as of GaLore,"
+            " APOLLO or SOAP), not of single weights"
+        )
+    if state.family == "unknown":
+        held = ", ".join(sorted({key for entries in state.state.values() for key in entries}))
+        return f"the optimizer is not known to be Adam: its state holds {held or 'nothing'}"
     return f"{what}: it has no second moment of each weight"
 
 
@@ -137,6 +156,13 @@ def number(group: Group, key: str, default: float) -> float:
     """A setting of a group; the default where it is none, or None as Adafactor's learning rate."""
     value = group.get(key, default)
     return float(value) if isinstance(value, int | float) else default
+
+
+def _float64(tensor: Tensor) -> Tensor:
+    """A copy, whatever the tensor is, which may then be worked on in place."""
+    import torch
+
+    return tensor.to(torch.float64, copy=True)
 
 
 def _steps(entries: Mapping[str, Entry], group: Group) -> float:

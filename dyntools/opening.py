@@ -16,6 +16,7 @@ from dyntools import checkpoints as checkpoint_formats
 from dyntools import logs as log_formats
 from dyntools.checkpoint import Checkpoint, Damaged
 from dyntools.errors import DyntoolsError, UsageError, nearest
+from dyntools.layer_kinds import BY_NAME, Kinds, fits
 from dyntools.log import Log, merge, with_roles
 from dyntools.report import CheckpointRow
 from dyntools.run import Run, parameters
@@ -28,12 +29,13 @@ def open_run(
     initial: Path | None = None,
     log_paths: Sequence[Path] = (),
     roles: Mapping[str, str] | None = None,
+    kinds: Kinds = BY_NAME,
     mmap: bool = True,
 ) -> Run:
     """Open a directory, a file or a glob: headers only, no tensor is read and no stored code run.
 
-    Raises UsageError when nothing is there, when neither a checkpoint nor a log is recognised, or
-    when the checkpoints belong to several models.
+    Raises UsageError when nothing is there, when neither a checkpoint nor a log is recognised, when
+    the checkpoints belong to several models, or when a pattern of `kinds` fits no tensor.
     """
     places = _places(str(path))
     found: list[Checkpoint] = []
@@ -54,6 +56,7 @@ def open_run(
     if not found and damaged and log is None:
         _refuse_all_damaged(path, damaged)
     start, start_note = _initial(chosen, initial, mmap)
+    _check_kinds(kinds, chosen)
     return Run(
         name=Path(path).resolve().name if not glob.has_magic(str(path)) else str(path),
         path=str(path),
@@ -64,6 +67,7 @@ def open_run(
         step_unit=unit,
         notes=(*start_note, *log_notes, *_unique(n for c in chosen for n in c.notes)),
         left_out=_left_out(chosen),
+        kinds=kinds,
     )
 
 
@@ -172,6 +176,26 @@ def _fingerprint(checkpoint: Checkpoint) -> str:
 
 def _left_out(chosen: Sequence[Checkpoint]) -> dict[str, str]:
     return {name: why for c in reversed(chosen) for name, why in parameters(c)[1].items()}
+
+
+def _check_kinds(kinds: Kinds, chosen: Sequence[Checkpoint]) -> None:
+    """A pattern that fits nothing is a slip of the pen, and would change nothing in silence."""
+    waiting = [pattern for pattern, _ in kinds.given]
+    names: list[str] = []
+    for checkpoint in reversed(chosen):
+        if not waiting:
+            return
+        names += parameters(checkpoint)[0]
+        waiting = [p for p in waiting if not any(fits(p, name) for name in names)]
+        if waiting and (state := checkpoint.optimizer()) is not None:
+            names += state.state  # one without a name is `param[3] (16, 8)` there
+            waiting = [p for p in waiting if not any(fits(p, name) for name in names)]
+    if waiting:
+        raise UsageError(
+            "A pattern of a layer's kind fits no tensor of the run.",
+            found=waiting[0],
+            remedy=f"tensors: {nearest(waiting[0], names)}" if names else "a run with checkpoints",
+        )
 
 
 def _refuse_all_damaged(path: str | Path, damaged: Sequence[Damaged]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from dyntools.errors import UsageError, nearest
 from dyntools.metrics import METRICS, PRESETS, find
 from dyntools.metrics.metric import Metric, Setting
-from dyntools.run import Run, parameters
+from dyntools.run import Run, lacks_names, parameters
 
 if TYPE_CHECKING:
     from dyntools.problem import Problem
@@ -31,7 +31,7 @@ MISSING = {
     "log": "there is no training log: give one with --logs PATH",
     "optimizer": "the checkpoint holds no optimizer state",
     "moments": "the checkpoint holds no optimizer state: estimate its second moments with"
-    " --estimate-second-moments 200 and the loss of the run",
+    " --estimate-second-moments 200 and --problem",
     "problem": "the loss of the run is not known: give it with --problem FILE.py:NAME",
 }
 
@@ -150,6 +150,8 @@ def make_plan(
     needs = {need for task in ordered for need in task.metric.needs}
     estimate = estimate if "moments" in needs else None
     needed = "problem" in needs or estimate is not None
+    if not needed and problem is not None and needs & {"optimizer", "moments"}:
+        needed = lacks_names(run)  # its model has the order of the parameters
     return Plan(ordered, left_out, problem if needed else None, estimate)
 
 

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from dyntools.checkpoint import Checkpoint, Entry, is_buffer
+from dyntools.checkpoint import Checkpoint, Entry, OptimizerState, is_buffer
+from dyntools.checkpoints.named_by_model import named_by_model
+from dyntools.checkpoints.optimizer_names import Parameters, is_index
+from dyntools.errors import CheckpointError, ProblemError
+from dyntools.layer_kinds import BY_NAME, Kinds
 from dyntools.log import Log
 from dyntools.report import CheckpointRow
 from dyntools.sequence import step_of
@@ -28,7 +32,7 @@ class Run:
 
     checkpoints: one for each step, in ascending order. initial: the model before training, if
     known. rows: what became of every checkpoint file. left_out: tensors that are no parameters,
-    each with its reason.
+    each with its reason. kinds: what part of the network each tensor is.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Run:
     step_unit: str
     notes: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    kinds: Kinds = BY_NAME
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -127,10 +132,63 @@ def _bare(
         config=checkpoint.config,
         device=device,
         buffers=_lazily(others),
-        open_optimizer=checkpoint.optimizer if checkpoint.has_optimizer else None,
+        open_optimizer=_opener(checkpoint, entries, others, problem),
         problem=problem,
+        kinds=run.kinds,
         estimate=estimate,
     )
+
+
+def _opener(
+    checkpoint: Checkpoint,
+    entries: Mapping[str, Entry],
+    others: Mapping[str, Entry],
+    problem: Problem | None,
+) -> Callable[[], OptimizerState | None] | None:
+    """What opens the optimizer; a problem's model names what the files leave as `param[3] …`."""
+    if problem is None or not checkpoint.has_optimizer:
+        return checkpoint.optimizer if checkpoint.has_optimizer else None
+
+    def named() -> OptimizerState | None:
+        state = checkpoint.optimizer()
+        if state is None:
+            return None
+        return named_by_model(state, lambda: _orders(problem, entries, others))
+
+    return named
+
+
+def lacks_names(run: Run) -> bool:
+    """Whether the newest state of the optimizer has parameters that only a model can name."""
+    stored = next((c for c in reversed(run.checkpoints) if c.has_optimizer), None)
+    try:
+        state = stored.optimizer() if stored else None
+    except CheckpointError:
+        return False  # measuring it will say so
+    return state is not None and any(map(is_index, state.state))
+
+
+def _orders(
+    problem: Problem, entries: Mapping[str, Entry], others: Mapping[str, Entry]
+) -> list[Parameters]:
+    """What the model of a problem may have given its optimizer, under the checkpoint's names.
+
+    Nothing where it is another model, which binding it will say.
+    """
+    from dyntools.problem.matching import match
+
+    shapes, rest = ({n: e.shape for n, e in part.items()} for part in (entries, others))
+    try:
+        found = match(problem.model, shapes, rest)
+    except ProblemError:
+        return []
+    stored = {own: name for name, own in found.names.items()} | dict(found.constants)
+    every = [stored[own] for own, _ in problem.model.named_parameters()]
+    origin = "the model of the problem"
+    return [
+        Parameters({name: (shapes | rest)[name] for name in names}, origin)
+        for names in (tuple(found.names), every)
+    ]
 
 
 def _lazily(entries: Mapping[str, Entry]) -> Tensors:

@@ -37,6 +37,7 @@ WITHIN = {("measurement", "errors"), ("log", "errors"), ("views", "findings")}
 TORCH_FREE = (
     *("errors", "measurement", "log", "report", "journal", "hdf5", "assembly", "findings"),
     *("views", "metrics", "logs", "checkpoint", "matrix", "forms", "moments", "cli"),
+    "adam_memory",
 )
 HOMES = {"h5py": "hdf5", "matplotlib": "views", "typer": "cli", "threadpoolctl": "linalg"}
 

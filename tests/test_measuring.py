@@ -28,7 +28,10 @@ def test_live_and_from_disk_the_bits_agree() -> None:
     stored = list(snapshots(run))[-1]
 
     def alive(one: Snapshot | None) -> Snapshot | None:
-        return None if one is None else Snapshot(one.step, Tensors.of(dict(one.params)))
+        if one is None:
+            return None
+        params = Tensors.of(dict(one.params))
+        return Snapshot(one.step, params, open_optimizer=one.open_optimizer)
 
     live = Snapshot(
         stored.step,
@@ -36,6 +39,7 @@ def test_live_and_from_disk_the_bits_agree() -> None:
         initial=alive(stored.initial),
         previous=alive(stored.previous),
         log=stored.log,
+        open_optimizer=stored.open_optimizer,
     )
     for task in make_plan(run).tasks:
         a, b = measure(stored, task.metric), measure(live, task.metric)

@@ -35,6 +35,17 @@ FIGURES = {  # file: (run, the name of the figure, metrics to measure)
     "relative_update": ("tiny-gpt", "relative_update", ("relative_update",)),
     "effective_rank": ("digits-mlp", "effective_rank", ("effective_rank",)),
     "weight_norm": ("digits-mlp", "weight_norm", ("weight_norm",)),
+    "second_moment_snr": ("digits-mlp", "second_moment_snr", ("second_moment_snr",)),
+    "second_moment_compression": (
+        "digits-mlp",
+        "second_moment_compression",
+        ("second_moment_compression",),
+    ),
+    "update_snr": ("tiny-gpt", "update_snr", ("update_snr",)),
+    "epsilon_underflow": ("digits-mlp", "epsilon_underflow", ("epsilon_underflow",)),
+    "effective_lr": ("digits-mlp", "effective_lr", ("effective_lr",)),
+    "second_moment_drift": ("digits-mlp", "second_moment_drift", ("second_moment_drift",)),
+    "trust_ratio": ("digits-mlp", "trust_ratio", ("trust_ratio",)),
     "block_sharpness": ("tiny-gpt", "block_sharpness", ("block_sharpness:block=kind",)),
     **{
         metric.name: ("digits-mlp", metric.name, (metric.name,))

@@ -2,10 +2,10 @@
 
 torch stores optimizer state by index. The indices run through the groups in the order in which the
 optimizer was given its parameters. Orders that people use are tried (below), and one is accepted if
-the sizes of the groups and the shapes of all states fit, and no other order that fits says
-anything else. Where the file does not keep the model's order (safetensors sorts its names), a name
-is accepted only if no other parameter of its group has its shape. Else an index stays
-`param[7] (16, 8)`.
+the sizes of the groups and the shapes of all states fit, and no other order that fits says anything
+else; only if none does, the names in alphabetical order are tried too. Where the file does not keep
+the model's order (safetensors sorts its names), a name is accepted only if no other parameter of
+its group has its shape. Else an index stays `param[7] (16, 8)`.
 """
 
 from __future__ import annotations
@@ -86,35 +86,43 @@ def name_indices(
         return _unnamed(
             indices, shapes, "the optimizer holds no state whose shape could be compared"
         )
-    if parameters.order is not None:
-        return _by_order(groups, shapes, known, parameters, parameters.order)
-    return _by_shape(groups, shapes, known, parameters)
+    if parameters.order is None:
+        return _by_shape(groups, shapes, known, parameters)
+    found = by_order(groups, known, parameters)
+    if isinstance(found, str):
+        return _by_shape(groups, shapes, known, parameters, found)
+    return found
 
 
-def _by_order(
-    groups: Groups,
-    shapes: Mapping[int, Shape | None],
-    known: Mapping[int, Shape],
-    parameters: Parameters,
-    origin: str,
-) -> Naming:
+def by_order(groups: Groups, known: Mapping[int, Shape], parameters: Parameters) -> Naming | str:
+    """Names in the order of the model, or why that is not proved.
+
+    known: the shapes of the states there are.
+    """
+    if sum(map(len, groups)) != len(parameters.shapes):
+        return "no known order fits"
     indices = [index for group in groups for index in group]
-    fitting: dict[tuple[str, ...], str] = {}
-    for label, order in _orders(groups, parameters).items():
-        pairs = dict(zip(indices, order, strict=True))
-        if all(parameters.shapes[pairs[index]] == shape for index, shape in known.items()):
-            fitting.setdefault(order, label)
-    if len(fitting) == 1:
-        [(order, label)] = fitting.items()
-        sentence = f"names from {origin}, {label}: the only order that fits all {len(known)} states"
-        return Naming(dict(zip(indices, order, strict=True)), sentence)
-    why = "several orders fit" if fitting else "no known order fits"
-    return _by_shape(groups, shapes, known, parameters, why)
+
+    def fitting(orders: Mapping[str, tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+        found: dict[tuple[str, ...], str] = {}
+        for label, order in orders.items():
+            pairs = dict(zip(indices, order, strict=True))
+            if all(parameters.shapes[pairs[index]] == shape for index, shape in known.items()):
+                found.setdefault(order, label)
+        return found
+
+    # An alphabetical order fits many stacks of equal layers by chance and is rare: the last resort.
+    alphabetical = {"alphabetically": tuple(sorted(parameters.shapes))}
+    found = fitting(_orders(groups, parameters)) or fitting(alphabetical)
+    if len(found) != 1:
+        return "several orders fit" if found else "no known order fits"
+    [(order, label)] = found.items()
+    states = f"the only order that fits all {len(known)} states"
+    sentence = f"names from {parameters.order}, {label}: {states}"
+    return Naming(dict(zip(indices, order, strict=True)), sentence)
 
 
 def _orders(groups: Groups, parameters: Parameters) -> dict[str, tuple[str, ...]]:
-    if sum(map(len, groups)) != len(parameters.shapes):
-        return {}
     orders = {"taken as it is": tuple(parameters.shapes)}
     if len(groups) == 2:
         for label, (first, second) in _splits(groups, parameters).items():
@@ -199,6 +207,11 @@ def _same_shapes(
         if Counter(known[index] for index in indices if index in known) - available:
             return False
     return True
+
+
+def is_index(name: str) -> bool:
+    """Whether this stands for a name that is not known: `param[7] (16, 8)`."""
+    return name.startswith("param[")
 
 
 def _unnamed(indices: Sequence[int], shapes: Mapping[int, Shape | None], why: str) -> Naming:

@@ -6,7 +6,7 @@ one after another, their indices counted on. Values stay on disk until they are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from dyntools.checkpoint import Entry, OptimizerState
@@ -18,7 +18,19 @@ from dyntools.errors import CheckpointError
 
 Open = Callable[[TensorRef], Entry]
 
-_FULL_SHAPE = ("exp_avg", "exp_avg_sq", "momentum_buffer", "square_avg", "sum", "state2", "state1")
+_FULL_SHAPE = (
+    "exp_avg",
+    "exp_avg_sq",
+    "momentum_buffer",
+    "square_avg",
+    "sum",
+    "state2",
+    "state1",
+    "m",
+)
+# Keys beside moments that are not those of single weights: of projected gradients (GaLore, Zhao et
+# al. 2024; APOLLO, Zhu et al. 2024), or of rotated ones (SOAP, Vyas et al. 2024).
+_PROJECTED = frozenset(("projector", "Q", "QL"))
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,7 @@ class _Merged:
     members: tuple[tuple[object, ...], ...]
     listed: tuple[str, ...]  # `param_names` of all groups
     state: Mapping[object, Mapping[str, Entry]]
-    quantised: bool
+    marks: Mapping[object, frozenset[str]]
 
 
 def torch_optimizer(stored: Sequence[StoredOptimizer], parameters: Parameters) -> OptimizerState:
@@ -49,7 +61,7 @@ def torch_optimizer(stored: Sequence[StoredOptimizer], parameters: Parameters) -
         for group, members in zip(merged.groups, merged.members, strict=True)
     )
     named = {_name(naming, member): entries for member, entries in merged.state.items()}
-    family = family_of(named, groups, quantised=merged.quantised)
+    family = family_of(named, groups, {mark for own in merged.marks.values() for mark in own})
     return OptimizerState(family, groups, named, naming.sentence)
 
 
@@ -61,7 +73,19 @@ def state_entries(values: Mapping[object, object], open_entry: Open) -> dict[str
             entries[str(name)] = open_entry(value)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             entries[str(name)] = constant(value)
+    return parts_of(entries)
+
+
+def parts_of(entries: dict[str, Entry]) -> dict[str, Entry]:
+    """The state of one parameter as it is stored, as the numbers it stands for."""
     return dequantised(entries) if is_quantised(entries) else entries
+
+
+def marks_of(values: Mapping[object, object]) -> frozenset[str]:
+    """What the keys of one parameter's state tell that its tensors do not: `8-bit`, `projected`."""
+    flat = _flat(values)
+    marks = {"8-bit": "qmap1" in flat, "projected": bool(_PROJECTED & set(flat))}
+    return frozenset(mark for mark, told in marks.items() if told)
 
 
 def group_values(group: Mapping[object, object], open_entry: Open) -> dict[str, object]:
@@ -72,34 +96,49 @@ def group_values(group: Mapping[object, object], open_entry: Open) -> dict[str, 
             result[str(name)] = open_entry(value).read().item()
         elif value is None or isinstance(value, bool | int | float | str):
             result[str(name)] = value
-        elif isinstance(value, tuple | list) and all(isinstance(v, int | float) for v in value):
-            result[str(name)] = tuple(value)
+        elif isinstance(value, tuple | list) and all(map(_is_number, value)):
+            result[str(name)] = tuple(
+                open_entry(v).read().item() if isinstance(v, TensorRef) else v for v in value
+            )
     return {name: value for name, value in result.items() if name not in ("params", "param_names")}
 
 
 def family_of(
     state: Mapping[str, Mapping[str, Entry]],
     groups: Sequence[Mapping[str, object]],
-    *,
-    quantised: bool = False,
+    marks: Collection[str] = (),
 ) -> str:
-    """The kind of optimizer, by the names of its state; by its settings when it has none yet."""
-    kinds = {_kind(set(entries)) for entries in state.values() if set(entries) - {"step"}}
-    if kinds == {"adam"}:
-        return "adam8bit" if quantised else "adam"
-    if len(kinds) == 1:
-        return kinds.pop()
+    """The kind of optimizer, by the names of its state; by its settings when it has none yet.
+
+    marks: of any of its parameters (`marks_of`).
+    """
+    names = [set(entries) for entries in state.values() if set(entries) - {"step"}]
+    kinds = set(map(_kind, names))
     settings = {name for group in groups for name in group}
+    if "projected" in marks:
+        return "projected"
+    if kinds == {"adam"}:
+        return "adam8bit" if "8-bit" in marks else "adam"
+    if kinds and kinds <= {"adam", "adafactor"}:
+        # Rows and columns beside a first moment: SlimAdamW's, or those of Adafactor with momentum.
+        adam = "betas" in settings and any("exp_avg" in own for own in names)
+        return "adam" if adam else "adafactor"
+    if len(kinds) == 1 or "adam-mini" in kinds:  # Adam-mini keeps some tensors as `m` and `v`
+        return "adam-mini" if "adam-mini" in kinds else kinds.pop()
     if not kinds and {"betas", "eps", "amsgrad"} <= settings:
         return "adam"
     return "sgd" if not kinds and {"momentum", "nesterov"} <= settings else "unknown"
 
 
 def _kind(names: set[str]) -> str:
+    if "exp_avg_res_row" in names:  # CAME, Luo et al. 2023
+        return "unknown"
     if {"exp_avg", "exp_avg_sq"} <= names:
         return "adam"
     if names & {"exp_avg_sq_row", "row_var", "variance"} or names == {"exp_avg_sq", "step", "RMS"}:
         return "adafactor"
+    if "vmean" in names:
+        return "adam-mini"
     if "momentum_buffer" in names:
         return "sgd"
     return "lion" if names - {"step"} == {"exp_avg"} else "unknown"
@@ -115,7 +154,7 @@ def _merge(stored: Sequence[StoredOptimizer]) -> _Merged:
     members: list[tuple[object, ...]] = []
     listed: list[str] = []
     state: dict[object, Mapping[str, Entry]] = {}
-    quantised = False
+    marks: dict[object, frozenset[str]] = {}
     for optimizer in stored:
         own_groups, own_state = optimizer.values["param_groups"], optimizer.values["state"]
         if not isinstance(own_groups, list) or not isinstance(own_state, dict):
@@ -131,10 +170,10 @@ def _merge(stored: Sequence[StoredOptimizer]) -> _Merged:
         for key, values in own_state.items():
             if isinstance(values, dict):
                 state[_shifted(key, offset)] = state_entries(values, optimizer.open_entry)
-                quantised |= "qmap1" in _flat(values)
+                marks[_shifted(key, offset)] = marks_of(values)
     if len({m for group in members for m in group}) < sum(map(len, members)):
         raise CheckpointError("an optimizer with one parameter in two groups")
-    return _Merged(tuple(groups), tuple(members), tuple(listed), state, quantised)
+    return _Merged(tuple(groups), tuple(members), tuple(listed), state, marks)
 
 
 def _shifted(member: object, offset: int) -> object:
@@ -148,9 +187,18 @@ def _naming(merged: _Merged, parameters: Parameters) -> Naming:
     if merged.listed and len(members) == len(merged.listed) == len(set(merged.listed)):
         pairs = {_index(m): name for m, name in zip(members, merged.listed, strict=True)}
         return Naming(pairs, "names from `param_names` in the optimizer's groups")
-    shapes = {_index(key): implied_shape(entries) for key, entries in merged.state.items()}
+    shapes = {
+        _index(key): None if "projected" in merged.marks[key] else implied_shape(entries)
+        for key, entries in merged.state.items()
+    }
     groups = [[_index(member) for member in group] for group in merged.members]
     return name_indices(groups, shapes, parameters)
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, TensorRef):  # a setting of a capturable optimizer
+        return value.shape in ((), (1,))
+    return isinstance(value, int | float)
 
 
 def _listed_names(group: Mapping[object, object]) -> list[str]:

@@ -190,7 +190,7 @@ def _rank(file: TorchFile) -> Rank:
     base = own.get("optimizer_state_dict", own.get("base_optimizer_state"))
     base = base if isinstance(base, dict) else {}
     state = base.get("state")
-    states = [state[key] for key in sorted(state, key=str)] if isinstance(state, dict) else []
+    states = [state[key] for key in sorted(state, key=_in_order)] if isinstance(state, dict) else []
     groups = base.get("param_groups")
     paddings = own.get("param_alignment_paddings")
     return Rank(
@@ -206,6 +206,11 @@ def _rank(file: TorchFile) -> Rank:
         if isinstance(paddings, list)
         else (),
     )
+
+
+def _in_order(key: object) -> tuple[int, str]:
+    """By number: as text, group 10 would come before group 2."""
+    return len(str(key)), str(key)
 
 
 def _shapes(value: object) -> tuple[Mapping[str, Shape], ...]:

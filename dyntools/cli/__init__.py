@@ -13,7 +13,17 @@ from collections.abc import Sequence
 
 import typer
 
-from dyntools.cli import analyze, doctor, inspect, merge, metrics, plot, processes, show
+from dyntools.cli import (
+    adam_memory,
+    analyze,
+    doctor,
+    inspect,
+    merge,
+    metrics,
+    plot,
+    processes,
+    show,
+)
 from dyntools.errors import USE_OR_DATA_ERROR, DyntoolsError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -28,8 +38,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (inspect, analyze, merge, show, plot, metrics, doctor):
-    app.command(name=command.__name__.rsplit(".", 1)[-1])(command.command)
+for command in (inspect, analyze, merge, show, plot, adam_memory, metrics, doctor):
+    app.command(name=command.__name__.rsplit(".", 1)[-1].replace("_", "-"))(command.command)
 
 
 @app.callback(invoke_without_command=True)

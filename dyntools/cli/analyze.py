@@ -51,6 +51,7 @@ def command(
     last: Annotated[bool, typer.Option("--last", help="Only the last checkpoint.")] = False,
     logs: options.Logs = None,
     role: options.Roles = None,
+    kind: options.Kinds = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda[:i] or mps.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Continue what was cut off.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an earlier report.")] = False,
@@ -89,7 +90,7 @@ def command(
         raise UsageError("--resume and --force exclude one another.")
     part = _shard(shard)
     _check_shardable(shard_parameters, problem or text or tokens)
-    roles = options.roles_of(role)
+    roles, kinds = options.roles_of(role), options.kinds_of(kind)
     words = (text, tokens, tokenizer, block, examples)
     loss = Loss(problem, *words, memory, basis_memory, dtype, hvp, mode, probe_error)
     estimate = options.estimate_of(second_moments, problem or text or tokens)
@@ -102,7 +103,9 @@ def command(
     from dyntools.plan import make_plan, parse, with_sampling_errors
 
     place = ranks.own(device_of(device))
-    run = open_run(path, initial=initial, log_paths=logs or (), roles=roles, mmap=not no_mmap)
+    run = open_run(
+        path, initial=initial, log_paths=logs or (), roles=roles, kinds=kinds, mmap=not no_mmap
+    )
     for request in metric or ():
         parse(request)  # a mistake is told before the code of a problem runs
     given = loss.load(run.checkpoints[-1] if run.checkpoints else None)

@@ -20,6 +20,10 @@ def command(
     initial: options.Initial = None,
     logs: options.Logs = None,
     role: options.Roles = None,
+    kind: options.Kinds = None,
+    kinds: Annotated[
+        bool, typer.Option("--kinds", help="Every tensor, with its shape and kind of layer.")
+    ] = False,
     no_mmap: options.NoMmap = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
@@ -32,8 +36,10 @@ def command(
     from dyntools.plan import by_reason, lacking_in, parse
     from dyntools.report import Report
 
-    roles = options.roles_of(role)
-    run = open_run(path, initial=initial, log_paths=logs or (), roles=roles, mmap=not no_mmap)
+    roles, told = options.roles_of(role), options.kinds_of(kind)
+    run = open_run(
+        path, initial=initial, log_paths=logs or (), roles=roles, kinds=told, mmap=not no_mmap
+    )
     tasks = [parse(request) for request in PRESETS["full"]]
     missing = lacking_in(run, tasks)
     measurable = [task.name for task in tasks if task.name not in missing]
@@ -54,6 +60,9 @@ def command(
     console.print(tables.overview(report))
     console.print(listings.checkpoints(report))
     console.print(listings.measurable(measurable, grouped, _facts(run)))
+    if kinds:
+        console.print()
+        console.print(listings.tensors(_tensors(run)))
 
 
 def _facts(run: Run) -> dict[str, str]:
@@ -70,7 +79,13 @@ def _facts(run: Run) -> dict[str, str]:
 
 
 def _optimizer(state: OptimizerState | None) -> str:
-    return "no state saved" if state is None else f"{state.family} ({state.naming})"
+    from dyntools.checkpoints.optimizer_names import is_index
+
+    if state is None:
+        return "no state saved"
+    without = sum(map(is_index, state.state))
+    remedy = f"; the model of a --problem would name the other {without}" if without else ""
+    return f"{state.family} ({state.naming}{remedy})"
 
 
 def _json(run: Run, measurable: list[str], left_out: dict[str, str]) -> dict[str, Any]:
@@ -83,7 +98,7 @@ def _json(run: Run, measurable: list[str], left_out: dict[str, str]) -> dict[str
         "step_unit": run.step_unit,
         "checkpoints": [asdict(row) for row in run.rows],
         "initial": None if run.initial is None else str(run.initial.path),
-        "tensors": {} if not run.checkpoints else _tensors(run),
+        "tensors": _tensors(run),
         "left_out_tensors": dict(run.left_out),
         "log": None
         if log is None
@@ -102,7 +117,17 @@ def _json(run: Run, measurable: list[str], left_out: dict[str, str]) -> dict[str
 
 
 def _tensors(run: Run) -> dict[str, dict[str, Any]]:
+    """Of the newest checkpoint: shape, type and kind of layer."""
+    if not run.checkpoints:
+        return {}
     from dyntools.run import parameters
 
     kept, _ = parameters(run.checkpoints[-1])
-    return {n: {"shape": list(entry.shape), "dtype": entry.dtype} for n, entry in kept.items()}
+    return {
+        name: {
+            "shape": list(entry.shape),
+            "dtype": entry.dtype,
+            "kind": run.kinds.of(name, entry.shape),
+        }
+        for name, entry in kept.items()
+    }

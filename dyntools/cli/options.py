@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dyntools import layer_kinds
 from dyntools.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ Logs = Annotated[
 Roles = Annotated[
     list[str] | None,
     typer.Option("--role", metavar="ROLE=NAME", help="Which logged curve is what."),
+]
+Kinds = Annotated[
+    list[str] | None,
+    typer.Option("--kind", metavar="GLOB=KIND", help="What kind of layer these tensors are."),
 ]
 NoMmap = Annotated[
     bool, typer.Option("--no-mmap", help="Read files instead of mapping them (network drives).")
@@ -142,5 +147,28 @@ def roles_of(given: list[str] | None) -> dict[str, str]:
             raise UsageError(
                 f"A role is written ROLE=NAME, not {item!r}.", remedy="--role train_loss=my/loss"
             )
+        if role.strip() in roles:
+            raise UsageError(
+                f"The role {role.strip()} is given twice.", remedy="once --role ROLE=NAME"
+            )
         roles[role.strip()] = name.strip()
     return roles
+
+
+def kinds_of(given: list[str] | None) -> layer_kinds.Kinds:
+    """`--kind 'blocks.*.to_q.weight=query'`, the first that fits decides. Raises UsageError."""
+    lines = []
+    for item in given or ():
+        pattern, equals, kind = (part.strip() for part in item.rpartition("="))
+        if not (pattern and equals):
+            raise UsageError(
+                f"A kind is written GLOB=KIND, not {item!r}.", remedy="--kind '*.to_q.weight=query'"
+            )
+        if kind not in layer_kinds.NAMES:
+            raise UsageError(
+                f"There is no kind of layer called {kind!r}.",
+                found=item,
+                remedy="kinds: " + ", ".join(layer_kinds.NAMES),
+            )
+        lines.append((pattern, kind))
+    return layer_kinds.Kinds(tuple(lines))

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dyntools.findings.block_disorder import rule as block_disorder
 from dyntools.findings.divergence import rule as divergence
 from dyntools.findings.edge_of_stability import rule as edge_of_stability
+from dyntools.findings.epsilon_underflow import rule as epsilon_underflow
 from dyntools.findings.finding import Finding, Severity
 from dyntools.findings.layer_stuck import rule as layer_stuck
 from dyntools.findings.learning_rate_headroom import rule as learning_rate_headroom
 from dyntools.findings.loss_spikes import rule as loss_spikes
+from dyntools.findings.low_memory_adam import rule as low_memory_adam
 from dyntools.findings.negative_curvature import rule as negative_curvature
 from dyntools.findings.norm_growth import rule as norm_growth
 from dyntools.findings.overfitting import rule as overfitting
@@ -35,6 +37,7 @@ RULES: tuple[Callable[[Report], tuple[Finding, ...]], ...] = (
     layer_stuck,
     rank_collapse,
     norm_growth,
+    epsilon_underflow,
     edge_of_stability,
     progressive_sharpening,
     learning_rate_headroom,
@@ -42,6 +45,7 @@ RULES: tuple[Callable[[Report], tuple[Finding, ...]], ...] = (
     negative_curvature,
     block_disorder,
     stale_curvature,
+    low_memory_adam,
 )
 
 __all__ = ["RULES", "Finding", "Severity", "find"]

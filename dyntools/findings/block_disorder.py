@@ -15,7 +15,7 @@ import numpy as np
 
 from dyntools.findings.finding import Finding, Severity
 from dyntools.findings.rows import amount, shortened
-from dyntools.layer_kinds import KINDS, kind_of
+from dyntools.layer_kinds import BLOCKS, Kinds, block_of, kinds_from
 from dyntools.report import Report, Series
 
 ORDER = ("embedding", "attention qk", "mlp", "attention vo", "norm")  # from flat to sharp
@@ -23,7 +23,6 @@ MULTIPLIERS = "norm 1, value-output 4, MLP 6, query-key 8, embedding 10"  # of t
 NEEDED = 3  # kinds, of which one is attention, to speak of a transformer's order; chosen
 ERRORS = 2.0  # standard errors on either side; chosen
 BEGINNING = 0.02  # of the run, until the order has formed: 1000 of 50 000 steps in the paper
-FUSED = {"query": "attention qk", "key": "attention qk", "value": "attention vo"}
 
 
 def rule(report: Report) -> tuple[Finding, ...]:
@@ -34,7 +33,7 @@ def rule(report: Report) -> tuple[Finding, ...]:
     if not len(rows) or series.steps[rows[-1]] <= BEGINNING * _length(report, series):
         return ()
     row = int(rows[-1])
-    kinds = _by_kind(series, row)
+    kinds = _by_kind(series, row, kinds_from(report.attributes))
     if len(kinds) < NEEDED or not any(kind.startswith("attention") for kind in kinds):
         return ()
     present = [kind for kind in ORDER if kind in kinds]
@@ -54,12 +53,12 @@ def _length(report: Report, series: Series) -> int:
     return max([*ends, int(series.steps[-1])])
 
 
-def _by_kind(series: Series, row: int) -> dict[str, tuple[float, float]]:
+def _by_kind(series: Series, row: int, names: Kinds) -> dict[str, tuple[float, float]]:
     """Trace per parameter and its standard error of each kind in ORDER that was measured."""
     sizes = series.beside.get("parameters")
     totals: dict[str, list[float]] = {}
     for i, label in enumerate(series.coords["block"]):
-        kind, value = _kind(str(label)), float(series.values[row, i])
+        kind, value = _kind(str(label), names), float(series.values[row, i])
         size = 1.0 if sizes is None else float(sizes[row, i])
         if kind not in ORDER or not series.ok[row, i] or not math.isfinite(value * size):
             continue
@@ -71,14 +70,14 @@ def _by_kind(series: Series, row: int) -> dict[str, tuple[float, float]]:
     return {kind: (trace / n, error / n) for kind, (trace, error, n) in totals.items()}
 
 
-def _kind(label: str) -> str:
+def _kind(label: str, names: Kinds) -> str:
     """Of a block that is named by its kind, or by its tensor."""
-    if label in {kind for kind, _ in KINDS}:
+    if label in BLOCKS:
         return label
     tensor, _, part = label.partition("[")
     if part:
-        return FUSED.get(part.rstrip("]"), "")
-    return kind_of(tensor, (1,) if tensor.endswith("bias") else (1, 1))
+        return block_of(part.rstrip("]"))
+    return names.block(tensor, (1,) if tensor.endswith("bias") else (1, 1))
 
 
 def _finding(

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
 
+from dyntools.measurement import Status
 from dyntools.report import Series
 from dyntools.views.cells import spark_cell, value_cell
 from dyntools.views.columns import Column, Grid, grid
-from dyntools.views.dims import choice, is_numeric, words
+from dyntools.views.dims import choice, in_order, is_numeric, words
 from dyntools.views.numbers import label
 from dyntools.views.selection import at, ends, rows_shown
 
@@ -54,7 +55,8 @@ def across(series: Series, step: int | None, most: int | None, width: int) -> tu
     if is_numeric(labels) and size > ACROSS:
         sparks = tuple(spark_cell(_log_if_wide(flat[last, i]), width) for i in kept)
         columns.append(Column(f"along\n{head}", sparks, right=False))
-    for j in choice(labels, ACROSS):
+    named = not is_numeric(labels)
+    for j in in_order(labels) if named else choice(labels, ACROSS):
         cells = tuple(_flat_cell(series, last, int(i), j) for i in kept)
         columns.append(Column(f"{head}\n{label(labels[j])}", cells))
     found = grid(" · ".join(map(words, series.dims[:-1])), [names[i] for i in kept], columns, width)
@@ -78,7 +80,11 @@ def _across_note(series: Series) -> str:
 
 
 def _flat_cell(series: Series, row: int, i: int, j: int) -> Text:
+    """Empty where there is no such thing: a vector has no second axis to average over."""
     outer = np.unravel_index(i, series.values.shape[1:-1])
+    named = not is_numeric(series.coords[series.dims[-1]])
+    if named and series.status[(row, *outer, j)] == Status.absent:
+        return Text("")
     return value_cell(series, (row, *(int(k) for k in outer), j))
 
 

@@ -7,12 +7,15 @@ eigenvalues) are an axis that a curve is drawn over.
 
 from __future__ import annotations
 
+import re
+
 from dyntools.measurement import Coordinate
 from dyntools.report import Series
 from dyntools.views.names import printable
 from dyntools.views.selection import LAYER, taken
 
 WHOLE = "all"  # the block of all parameters together
+_AXES = re.compile(r"(?:axes )?(\d+(?:,\d+)*)")
 
 
 def is_numeric(labels: Coordinate) -> bool:
@@ -38,6 +41,20 @@ def choice(labels: Coordinate, most: int) -> list[int]:
     if is_index(labels):
         return [*range(most - 1), size - 1]
     return [round(i * (size - 1) / (most - 1)) for i in range(most)]
+
+
+def in_order(labels: Coordinate) -> list[int]:
+    """Positions of names: sets of axes such as `0,2` or `axes 0,2` by how many they are and which,
+    what is no such set behind them as it comes; numbers as they are."""
+    if is_numeric(labels):
+        return list(range(len(labels)))
+
+    def key(position: int) -> tuple[int, tuple[int, ...]]:
+        found = _AXES.fullmatch(str(labels[position]))
+        axes = tuple(map(int, found[1].split(","))) if found else ()
+        return (len(axes), axes) if axes else (len(labels), (position,))
+
+    return sorted(range(len(labels)), key=key)
 
 
 def words(dim: str) -> str:

@@ -55,7 +55,7 @@ def heat_map(series: Series, subtitle: str) -> Figure:
     """A figure of a series with the dims ("layer",)."""
     rows = arranged(entries(series))
     grouped = len(rows) > NAMED
-    labels = _labels(series, rows, grouped)
+    labels = row_labels(series, rows, grouped)
     height = float(np.clip(ROW * len(rows), LEAST, MOST))
     left = MARGIN + width_of([text for _, text in labels], SMALL) + 0.25
     figure = Figure(figsize=(left + WIDTH + 1.4, 0.6 + height + HEAD))
@@ -65,7 +65,7 @@ def heat_map(series: Series, subtitle: str) -> Figure:
     axes.set_yticks([place for place, _ in labels], [text for _, text in labels])
     axes.tick_params(axis="y", length=0, pad=20 if grouped else 4)
     if grouped:
-        _separate(axes, series, rows)
+        separate(axes, series, rows)
     heading(figure, f"{series.metric}: {series.what}", subtitle, left=MARGIN, top=0.15)
     return figure
 
@@ -150,7 +150,7 @@ def colour_scale(values: NDArray[np.float64]) -> tuple[Normalize, str, str]:
     return Normalize(low, high if high > low else low + (abs(low) or 1.0)), SEQUENTIAL, ends
 
 
-def _labels(series: Series, rows: Sequence[Row], grouped: bool) -> list[tuple[float, str]]:
+def row_labels(series: Series, rows: Sequence[Row], grouped: bool) -> list[tuple[float, str]]:
     """Where a name stands and what it says: each layer's, or one for each kind."""
     if not grouped:
         short = shorten(entries(series), NAME_LETTERS).names
@@ -167,7 +167,7 @@ def _labels(series: Series, rows: Sequence[Row], grouped: bool) -> list[tuple[fl
     return labels
 
 
-def _separate(axes: Axes, series: Series, rows: Sequence[Row]) -> None:
+def separate(axes: Axes, series: Series, rows: Sequence[Row]) -> None:
     """White lines between kinds, and beside each the numbers of its first and last layer."""
     names = entries(series)
     starts = [i for i, row in enumerate(rows) if i == 0 or row.group != rows[i - 1].group]

@@ -50,6 +50,17 @@ def measurable(
     return _fitted(table)
 
 
+def tensors(facts: Mapping[str, Mapping[str, Any]]) -> RenderableType:
+    """Every tensor with its shape and the kind of layer it belongs to."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("tensor", overflow="fold")
+    table.add_column("shape", no_wrap=True)
+    table.add_column("kind", no_wrap=True)
+    for name, fact in facts.items():
+        table.add_row(escape(name), " × ".join(map(str, fact["shape"])), fact["kind"])
+    return _fitted(table)
+
+
 def metric_list(facts: Sequence[Mapping[str, Any]]) -> RenderableType:
     """The metrics, one line each."""
     table = Table(box=None, pad_edge=False, header_style="bold")

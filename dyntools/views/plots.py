@@ -32,6 +32,7 @@ from dyntools.views.dims import (
 )
 from dyntools.views.dots import dots
 from dyntools.views.heat_map import heat_map
+from dyntools.views.label_map import label_map
 from dyntools.views.numbers import label
 from dyntools.views.probes import told
 from dyntools.views.selection import measured_rows, taken
@@ -118,7 +119,9 @@ def _figure(series: Series, subtitle: str) -> Figure | None:
             return dots(series, subtitle)
         few = len(last) <= FEW or is_index(last)
         return (curves if few else heat_map)(series, subtitle)
-    if len(series.dims) > 2 or not is_numeric(last):
+    if len(series.dims) == 2 and not is_numeric(last):
+        return label_map(series, subtitle)
+    if len(series.dims) > 2:
         return None
     plane = len(series.dims) == 2 and all(is_axis(series.coords[dim]) for dim in series.dims)
     return (surface if plane else spectra)(series, subtitle)

@@ -100,6 +100,18 @@ def test_every_way_of_cutting(stage, padding, sub_groups, tmp_path, mmap):
     assert [group["params"] for group in state.groups] == [tuple(group) for group in SHAPES]
 
 
+def test_more_than_ten_groups_keep_their_order(tmp_path, monkeypatch):
+    """As text, group 10 comes before group 2: moments of one parameter were another's."""
+    groups = [{f"w{i}": (3,)} for i in range(12)]
+    weights = {f"w{i}": torch.full((3,), float(i)) for i in range(12)}
+    for name, value in {"SHAPES": groups, "WEIGHTS": weights, "MOMENTS": weights}.items():
+        monkeypatch.setitem(globals(), name, value)
+    write(tmp_path / "global_step12", 2)
+    state = open_checkpoint(tmp_path / "global_step12").optimizer()
+    for name, want in weights.items():
+        assert torch.equal(state.state[name]["exp_avg"].read(), want), name
+
+
 def test_without_zero_the_models_file_holds_everything(tmp_path):
     (tmp_path / "global_step4").mkdir()
     stored = {"module": {"w": torch.ones(2)}, "global_steps": 4, "optimizer": None}

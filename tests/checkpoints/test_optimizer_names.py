@@ -93,6 +93,15 @@ def test_without_state_nothing_can_be_compared():
     assert "no state" in naming.sentence
 
 
+def test_alphabetical_order_is_the_last_resort():
+    shapes = {"b": (2,), "a": (3,)}
+    naming = name_indices([[0, 1]], {0: (3,), 1: (2,)}, Parameters(shapes, "the file"))
+    assert naming.names == {0: "a", 1: "b"}
+    assert "alphabetically" in naming.sentence
+    equal = Parameters({"b": (2,), "a": (2,)}, "the file")
+    assert name_indices([[0, 1]], {0: (2,), 1: (2,)}, equal).names == {0: "b", 1: "a"}
+
+
 def test_ambiguity_between_fitting_orders_is_refused():
     shapes = {"x.bias": (2, 2), "y.weight": (2, 2)}
     naming = name_indices([[0], [1]], {0: (2, 2), 1: (2, 2)}, Parameters(shapes, "the file"))

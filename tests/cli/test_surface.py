@@ -14,16 +14,22 @@ from tests.conftest import Outcome
 from tests.processes import python
 
 SURFACE = {
-    "inspect": "path --initial --logs --role --no-mmap --json",
+    "inspect": "path --initial --logs --role --kind --kinds --no-mmap --json",
     "analyze": (
-        "path --output --metric --preset --initial --steps --every --last --logs --role --device"
-        " --resume --force --shard --no-mmap --problem --text --tokens --tokenizer --block"
+        "path --output --metric --preset --initial --steps --every --last --logs --role --kind"
+        " --device --resume --force --shard --no-mmap --problem --text --tokens --tokenizer --block"
         " --examples --memory --basis-memory --dtype --hvp --mode --probe-error"
-        " --shard-parameters"
+        " --estimate-second-moments --shard-parameters"
     ),
     "merge": "parts --output --force",
     "show": "report_path --metric --step --layer --json --csv",
     "plot": "report_path --output --metric",
+    "adam-memory": (
+        "path --rule --cutoff --max-update-error --steps --from-step --kind --export --json --all"
+        " --output --force --initial --logs --role --device --no-mmap --verify --seeds --lr"
+        " --batch-size --clip --problem --text --tokens --tokenizer --block --examples --dtype"
+        " --estimate-second-moments"
+    ),
     "metrics": "name --json",
     "doctor": "",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dyntools.findings.block_disorder import rule
@@ -55,6 +57,15 @@ def test_tensors_are_gathered_by_kind_and_weighed_by_size() -> None:
     assert "0.000325 against 0.0003" in found.sentence
     sizes["h.0.mlp.c_proj.weight"] = 900.0
     assert rule(blocks_report(values, sizes=sizes)) == ()
+
+
+def test_the_kinds_of_the_report_are_those_a_person_gave() -> None:
+    values = {"a.weight": 1e-6, "b.weight": 1e-4, "c.weight": 1e-3, "d.weight": 1e-5}
+    report = blocks_report(values)
+    assert rule(report) == ()
+    given = [["a.*", "embedding"], ["b.*", "query"], ["c.*", "mlp down"], ["d.*", "value"]]
+    (found,) = rule(replace(report, attributes={**report.attributes, "kinds": given}))
+    assert found.layers == ("mlp", "attention vo")
 
 
 @pytest.mark.parametrize(

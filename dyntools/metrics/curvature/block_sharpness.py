@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dyntools.layer_kinds import kind_of
+from dyntools.layer_kinds import Kinds, block_of
 from dyntools.measurement import Measurement
 from dyntools.metrics.curvature import hutchinson
 from dyntools.metrics.metric import Metric
 
 if TYPE_CHECKING:
     from dyntools.snapshot import Snapshot
-
-KIND_OF_FUSED = {"query": "attention qk", "key": "attention qk", "value": "attention vo"}
 
 
 def measure(
@@ -35,7 +33,8 @@ def measure(
 ) -> Measurement:
     """S of every block with its standard error over the probes.
 
-    block: `layer`, every tensor, or `kind`, all tensors of one kind together, as in the paper.
+    block: `layer`, every tensor, or `kind`, all tensors of one part of the network together, as in
+        the paper: `layer_kinds.block_of` joins query with key, value with output.
     matrix: `hessian`, the definition, or `gauss_newton`, which the paper measures.
     probes: random products; 16, chosen: the standard error itself is then known to a fifth.
     """
@@ -44,7 +43,8 @@ def measure(
     of_tensor = dict(zip(shapes.names, shapes.shapes, strict=True))
     members: dict[str, list[str]] = {}
     for name in parts:
-        members.setdefault(name if block == "layer" else _kind(name, of_tensor), []).append(name)
+        label = name if block == "layer" else _block(name, of_tensor, snapshot.kinds)
+        members.setdefault(label, []).append(name)
     sizes = np.array([sum(parts[name].size for name in names) for names in members.values()])
     sums = np.stack(
         [np.sum([parts[name].sums for name in names], axis=0) for names in members.values()], 1
@@ -71,10 +71,10 @@ def measure(
     )
 
 
-def _kind(part: str, shapes: dict[str, tuple[int, ...]]) -> str:
-    """The kind of a part, whose name may end in [query], [key] or [value]."""
+def _block(part: str, shapes: dict[str, tuple[int, ...]], kinds: Kinds) -> str:
+    """The block of a part, whose name may end in [query], [key] or [value]."""
     tensor, _, third = part.partition("[")
-    return KIND_OF_FUSED.get(third.rstrip("]")) or kind_of(tensor, shapes[tensor])
+    return block_of(third.rstrip("]")) if third else kinds.block(tensor, shapes[tensor])
 
 
 METRIC = Metric(

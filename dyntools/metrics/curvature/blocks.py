@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dyntools.layer_kinds import kind_of
-
 if TYPE_CHECKING:
     from dyntools.problem.layout import Layout
     from dyntools.snapshot import Snapshot
@@ -23,6 +21,6 @@ def blocks_of(snapshot: Snapshot, block: str, *, whole: bool = True) -> dict[str
     if block == "kind":
         kinds: dict[str, list[str]] = {}
         for name, shape in zip(layout.names, layout.shapes, strict=True):
-            kinds.setdefault(kind_of(name, shape), []).append(name)
+            kinds.setdefault(snapshot.kinds.block(name, shape), []).append(name)
         return found | {kind: layout.select(names) for kind, names in kinds.items()}
     return found

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from dyntools.layer_kinds import Kinds
 from dyntools.measurement import Status
 from dyntools.measuring import measure
 from dyntools.problem import Problem
@@ -135,6 +136,13 @@ def test_kinds_are_those_of_the_paper(attention: tuple[Problem, Snapshot]) -> No
     kinds = ("embedding", "norm", "attention qk", "attention vo", "head")
     assert found.coords["block"] == kinds
     np.testing.assert_array_equal(found.beside["parameters"], [24, 8, 32, 16, 24])
+
+
+def test_a_person_may_say_which_block_a_tensor_is_in(attention: tuple[Problem, Snapshot]) -> None:
+    told = replace(attention[1], kinds=Kinds((("lm_head.*", "mlp up"),)))
+    found = measure(told, "block_sharpness", block="kind")
+    blocks = ("embedding", "norm", "attention qk", "attention vo", "mlp")
+    assert found.coords["block"] == blocks
 
 
 def test_products_do_not_grow_with_the_blocks_and_are_shared() -> None:
