@@ -12,6 +12,7 @@ from dyntools.metrics import METRICS, PRESETS
 from dyntools.opening import open_run
 from dyntools.plan import MISSING, by_reason, make_plan, parse, with_sampling_errors
 from dyntools.problem import Problem
+from dyntools.problem.second_moments import Estimate
 
 LOSS = Problem(torch.nn.Linear(2, 1), [torch.ones(3, 2)], lambda outputs, batch: outputs.mean())
 
@@ -41,18 +42,33 @@ def test_a_mistaken_request_is_answered_with_the_nearest(
 
 def test_without_options_everything_the_files_allow(small_run: Path) -> None:
     plan = make_plan(open_run(small_run))
-    lossless = {metric.name for metric in METRICS if "problem" not in metric.needs}
-    assert {task.name for task in plan.tasks} == lossless
-    assert set(plan.left_out) == {metric.name for metric in METRICS} - lossless
-    (reason,) = by_reason(plan.left_out)
-    assert "--problem FILE.py:NAME" in reason
+    absent = {"problem", "optimizer", "moments"}
+    able = {metric.name for metric in METRICS if not absent & set(metric.needs)}
+    assert {task.name for task in plan.tasks} == able
+    assert set(plan.left_out) == {metric.name for metric in METRICS} - able
+    assert "--estimate-second-moments" in plan.left_out["second_moment_snr"]
+    assert "--problem FILE.py:NAME" in plan.left_out["hessian_top"]
+    assert len(by_reason(plan.left_out)) == 2
+
+
+def test_second_moments_may_be_estimated_where_there_is_a_loss(small_run: Path) -> None:
+    run, estimate = open_run(small_run), Estimate(20)
+    plan = make_plan(run, ["second_moment_snr"], problem=LOSS, estimate=estimate)
+    assert plan.problem is LOSS
+    assert plan.estimate == estimate
+    (task,) = plan.tasks
+    told = task.entry("step", "hash: 3 examples", estimate)["settings"]
+    assert told == {"probe": "hash: 3 examples", "second_moments": estimate.sentence}
+    with pytest.raises(UsageError, match="estimate its second moments"):
+        make_plan(run, ["second_moment_snr"], estimate=estimate)
+    assert make_plan(run, ["weight_norm"], problem=LOSS, estimate=estimate).estimate is None
 
 
 def test_with_a_loss_what_needs_one_is_measured_too(small_run: Path) -> None:
     plan = make_plan(open_run(small_run), problem=LOSS)
     assert plan.problem is LOSS
     assert {"hessian_top", "weight_norm"} <= {task.name for task in plan.tasks}
-    assert set(by_reason(plan.left_out)) <= {MISSING["optimizer"]}
+    assert set(by_reason(plan.left_out)) <= {MISSING["optimizer"], MISSING["moments"]}
     assert make_plan(open_run(small_run), preset="quick", problem=LOSS).problem is None
 
 
