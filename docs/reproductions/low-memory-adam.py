@@ -412,6 +412,9 @@ def outcome(found: Results) -> str:
     harmless = all(found.difference(plan)[1].low <= 0.0 for plan in found.plans)
     word = "Reproduced" if law and harmless else "Partly reproduced" if law else "Not reproduced"
     start = [sentence(found.difference(plan)[1]) for plan in found.plans]
+    tried = (*found.plans, *others(found.measured))
+    ends = [f"{told(plan)}, {sentence(found.verified[plan.name].difference)}" for plan in tried]
+    middle = "; at ".join(ends)
     evidence = [e for one in found.measured for e in (one.decision.evidence, one.even)]
     shares = [f"{100 * decide(one).saved:.2f} %" for one in evidence]
     low_all, low_even, high_all, high_even = shares
@@ -422,8 +425,8 @@ the saving falls from {low_all} of the second moments to {high_all}, over evenly
 steps from {low_even} to {high_even}. Trained from the start with the plan of all steps, at
 {low.peak:g} {start[0]}; at {high.peak:g}
 {start[1]}: validation loss with the plan less that of AdamW,
-{len(SEEDS)} seeds, 95 % intervals. The control, one value a tensor, is told apart:
-{sentence(found.verified["control"].difference)} after {FURTHER} steps.
+{len(SEEDS)} seeds, 95 % intervals. Trained on from step {MIDDLE} for {FURTHER} steps, at
+{middle}.
 
 "Reproduced" means: most ratios and both savings fall with the larger rate, and no plan is seen to
 raise the loss."""

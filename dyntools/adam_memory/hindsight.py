@@ -26,7 +26,8 @@ class Retrospect:
     """What some of the steps would have led to.
 
     agree: tensors given the same form as by all steps, of `tensors`. saved: share of the entries of
-    v; NaN with the reason where these steps allow no decision.
+    v, or of its bytes where the decision has codes of 8 bit, which keep every entry; NaN with the
+    reason where these steps allow no decision.
     """
 
     label: str
@@ -74,4 +75,5 @@ def _retrospect(
     except DyntoolsError as error:
         return Retrospect(label, steps, 0, len(forms), math.nan, error.what)
     agree = sum(then.forms.get(name) == form for name, form in forms.items())
-    return Retrospect(label, steps, agree, len(forms), then.saved)
+    saved = then.second_moment.saved if decision.needs_library else then.saved
+    return Retrospect(label, steps, agree, len(forms), saved)

@@ -24,7 +24,7 @@ from dyntools.forms import EIGHT_BIT, FACTORED
 RANK_SHARE = 0.25  # of the smaller side: the "1/4 rank" of GaLore in Zhu et al. 2024
 SMALLEST_8_BIT = 4096  # weights below which bitsandbytes keeps 32 bit: its min_8bit_size
 NOT_HIDDEN = ("embedding", "position", "head", "classifier", "first", "norm", "bias")
-PLAN = "SlimAdamW with this plan"
+PLAN = "this plan"
 Basis = Literal["measured", "option"]
 
 

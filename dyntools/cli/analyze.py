@@ -38,7 +38,11 @@ def command(
         typer.Option("--metric", metavar="NAME[:k=v,…]", help="Only these; may be repeated."),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option("--preset", help="quick, weights, curvature, sharpness or full.")
+        str | None,
+        typer.Option(
+            "--preset",
+            help="quick, weights, optimizer, low-memory, curvature, sharpness or full.",
+        ),
     ] = None,
     initial: options.Initial = None,
     steps: Annotated[

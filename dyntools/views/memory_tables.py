@@ -37,7 +37,7 @@ def cutoffs(found: Sequence[Decision], chosen: Decision) -> RenderableType:
     title = "With another limit on the error of the update" if of_error else "With another cutoff"
     table = _table(
         Column("limit" if of_error else "cutoff", tuple(f"{level:g}" for level in levels)),
-        Column("of v saved", tuple(percent(_saved(d), 2) for d in found)),
+        Column("of v saved", tuple(percent(_saved(d, chosen), 2) for d in found)),
         Column("tensors\nin less", tuple(str(len(d.compressed)) for d in found)),
         Column("form\nchanges", tuple(str(_different(d, chosen)) for d in found)),
         Column("bytes of v", tuple(amount(d.second_moment.after) for d in found)),
@@ -132,9 +132,9 @@ def _command(line: str, room: int) -> str:
     return " \\\n          ".join(parts) if len(line) > room else line
 
 
-def _saved(decision: Decision) -> float:
-    """Of entries, or of bytes where codes of 8 bit keep every entry."""
-    return decision.second_moment.saved if decision.needs_library else decision.saved
+def _saved(decision: Decision, chosen: Decision) -> float:
+    """Of entries, or of bytes where the chosen one has codes of 8 bit, which keep every entry."""
+    return decision.second_moment.saved if chosen.needs_library else decision.saved
 
 
 def _different(one: Decision, other: Decision) -> int:

@@ -30,7 +30,7 @@ def priced(*tensors: Tensor) -> dict[str, Priced]:
     ("name", "floats"),
     [
         ("AdamW", 2 * SIZE),
-        ("SlimAdamW with this plan", SIZE + V + M + 8 * 36 + M),
+        ("this plan", SIZE + V + M + 8 * 36 + M),
         ("Adam-mini", SIZE + V + N + 8 + 1),
         ("Adafactor with momentum", SIZE + V + M + N + M + 8 * 4 * (3 + 3) + M),
         ("Adafactor", V + M + N + M + 8 * 4 * (3 + 3) + M),
@@ -68,7 +68,7 @@ def test_a_query_with_heads_takes_the_measured_blocks() -> None:
 def test_only_what_was_measured_is_said_to_be() -> None:
     without = {name: one.basis for name, one in priced().items()}
     measured = {name for name, basis in without.items() if basis == "measured"}
-    assert measured == {"AdamW", "SlimAdamW with this plan"}
+    assert measured == {"AdamW", "this plan"}
     errors = {"up": 0.2, "wte": 0.4}
     with_factors = [
         Tensor(
@@ -91,8 +91,8 @@ def test_the_error_of_the_plan_is_its_worst_tensor() -> None:
     def one(name: str, error: float) -> Tensor:
         return Tensor(name, (8, 8), "mlp up", (Candidate(mean_over(0), "axes 0", 2.0, 2.0, error),))
 
-    assert priced(one("a", 0.1), one("b", 0.3))["SlimAdamW with this plan"].update_error == 0.3
-    unknown = priced(one("a", 0.1), one("b", math.nan))["SlimAdamW with this plan"]
+    assert priced(one("a", 0.1), one("b", 0.3))["this plan"].update_error == 0.3
+    unknown = priced(one("a", 0.1), one("b", math.nan))["this plan"]
     assert math.isnan(unknown.update_error)
 
 
@@ -101,5 +101,5 @@ def test_every_line_has_its_source() -> None:
         assert "20" in one.source
         assert one.what
     names = list(priced())
-    assert names[:2] == ["AdamW", "SlimAdamW with this plan"]
+    assert names[:2] == ["AdamW", "this plan"]
     assert len(names) == 13
