@@ -1,8 +1,9 @@
 """Hindsight: would fewer of the measured steps have led to the same decision?
 
-The rule is applied to the first 10, 25 and 50 % of the measured steps, to those of the warm-up, and
-to the last alone. Where these disagree, the run changed, and a decision for the next run rests on
-when one looked.
+The rule is applied to the first 10, 25 and 50 % of the measured steps, to those of the warm-up, to
+evenly spaced ones, and to the last alone. Where these disagree, the run changed, and a decision for
+the next run rests on when one looked: a plain mean over checkpoints that lie closer at the start
+speaks of the start (94 % saved against 62 %, docs/reproductions/low-memory-adam.md).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from dyntools.adam_memory.decision import Decision, decide
 from dyntools.adam_memory.evidence import evidence_of
@@ -19,6 +21,8 @@ from dyntools.layer_kinds import Kinds
 from dyntools.report import Report
 
 SHARES = (0.10, 0.25, 0.50)  # of the measured steps, from the first on; chosen
+
+NEARLY = 0.9  # of the widest gap is as wide, as from step 1 to 100 among hundreds; chosen
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,18 @@ def _parts(steps: tuple[int, ...], warm_up: int) -> Iterator[tuple[str, tuple[in
     for count, share in counts.items():
         yield f"first {100 * share:.0f} %", steps[:count]
     yield "warm-up", tuple(step for step in steps if step < warm_up)
+    yield "even steps", evenly_spaced(steps)
     yield "last only", steps[-1:]
+
+
+def evenly_spaced(steps: tuple[int, ...]) -> tuple[int, ...]:
+    """Those that lie about the widest gap apart, from the last one back; ascending."""
+    widest = max((b - a for a, b in pairwise(steps)), default=0)
+    chosen = [*steps[-1:]]
+    for step in reversed(steps):
+        if chosen[-1] - step >= NEARLY * widest > 0:
+            chosen.append(step)
+    return tuple(reversed(chosen))
 
 
 def _retrospect(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dyntools.adam_memory import decide, evidence_of
-from dyntools.adam_memory.hindsight import hindsight
+from dyntools.adam_memory.hindsight import evenly_spaced, hindsight
 from tests.adam_memory.hand_made import report, snr_series
 from tests.metrics.logs.hand_made import log_of
 
@@ -76,3 +76,21 @@ def test_shares_of_few_steps_are_told_once() -> None:
         ("first 50 %", (1, 2)),
         ("last only", (4,)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("steps", "even"),
+    [
+        ((10, 20, 50, 100, 200, 300, 400), (10, 100, 200, 300, 400)),
+        ((0, 1000, 2000, 3000), (0, 1000, 2000, 3000)),
+        ((1, 101, 201, 1200, 2200), (201, 1200, 2200)),
+        ((1, 100, 200, 300), (1, 100, 200, 300)),
+        ((7,), (7,)),
+        ((), ()),
+    ],
+)
+def test_even_steps_are_as_far_apart_as_the_widest_gap(
+    steps: tuple[int, ...], even: tuple[int, ...]
+) -> None:
+    """Checkpoints that lie closer at the start would otherwise speak of the start alone."""
+    assert evenly_spaced(steps) == even
