@@ -25,6 +25,7 @@ from dyntools.measuring import UNREADABLE, device_of, measure_all
 from dyntools.meter import Meter, Progress
 from dyntools.plan import Plan, Task
 from dyntools.problem.record import sentence
+from dyntools.problem.second_moments import refuse_too_large
 from dyntools.problem.user_code import blamed
 from dyntools.ranks import ALONE
 from dyntools.report import Report
@@ -193,7 +194,9 @@ def _check_problem(run: Run, plan: Plan, steps: Sequence[int], device: torch.dev
             continue
         try:
             with blamed(plan.problem):
-                snapshot.risk()
+                risk = snapshot.risk()
+                if plan.estimate is not None:
+                    refuse_too_large(risk, plan.estimate)
             return
         except CheckpointError:
             continue  # measuring it will say so

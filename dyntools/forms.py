@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["full", "axes", "blocks", "factored", "8-bit"]
 EIGHT_BIT_BLOCK = 256  # weights that share a scale: bitsandbytes since 0.44
-_LABEL = re.compile(r"axes (\d+(?:,\d+)*)|blocks (\d+)")
+_LABEL = re.compile(r"axes (\d+(?:,\d+)*)|blocks ([1-9]\d*)")
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,18 @@ class Form:
             return self.blocks > 0 and math.prod(shape) % self.blocks == 0
         return self.kind != "factored" or len(shape) >= 2
 
-    def values(self, shape: Sequence[int]) -> int:
-        """How many numbers are kept; of 8-bit, codes."""
-        if self.kind == "axes":
-            return math.prod(n for axis, n in enumerate(shape) if axis not in self.axes)
-        if self.kind == "blocks":
-            return self.blocks
+    def shapes(self, shape: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+        """Of what is kept, as `reduced` returns it; of 8-bit, the codes."""
         if self.kind == "factored":
             *stack, rows, columns = shape
-            return math.prod(stack) * (rows + columns)
-        return math.prod(shape)
+            return (*stack, rows, 1), (*stack, 1, columns)
+        if self.kind == "blocks":
+            return ((self.blocks,),)
+        return (tuple(1 if axis in self.axes else n for axis, n in enumerate(shape)),)
+
+    def values(self, shape: Sequence[int]) -> int:
+        """How many numbers are kept; of 8-bit, codes."""
+        return sum(map(math.prod, self.shapes(shape)))
 
     def bytes(self, shape: Sequence[int], itemsize: int = 4) -> int:
         """Memory of the second moment; `itemsize` bytes a number, one a code of 8-bit."""

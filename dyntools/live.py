@@ -81,6 +81,8 @@ def state_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> OptimizerSta
 def _plain(value: object) -> object:
     if isinstance(value, tuple | list):
         return tuple(map(_plain, value))
+    if isinstance(value, Tensor) and value.shape == (2,):  # both betas
+        return tuple(value.tolist())
     return value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
 
 

@@ -86,27 +86,26 @@ def moments_of(state: OptimizerState, name: str, shape: tuple[int, ...] | None) 
         )
     if "exp_avg_sq" not in entries:
         return _elsewhere(entries)
-    if not has_stepped(state, name):
-        return NOT_STEPPED
+    group = _group_of(state, name)
+    steps, betas = _steps(entries, group), betas_of(group)
+    if not steps > 0.0:
+        return f"its number of steps is {steps:g}" if steps else NOT_STEPPED
+    if betas is None:
+        return f"the betas of its optimizer are no two shares: {group.get('betas')!r:.60}"
     second, first = entries["exp_avg_sq"], entries.get("exp_avg")
     shape = shape or (second if first is None else first).shape
     if second.shape != shape:
         if math.prod(second.shape) < math.prod(shape):
             return f"its second moment is compressed already: {second.shape} for {shape}"
         return f"its second moment has another shape: {second.shape} for {shape}"
-    group = _group_of(state, name)
-    beta1, beta2 = betas_of(group)
-    if not (0.0 <= beta1 < 1.0 and 0.0 <= beta2 < 1.0):
-        return f"the betas of its optimizer are no shares: {beta1:g} and {beta2:g}"
     return Moments(
         shape,
         first,
         second,
         entries.get("max_exp_avg_sq") if group.get("amsgrad") else None,
-        _steps(entries, group),
+        steps,
         number(group, "lr", math.nan),
-        beta1,
-        beta2,
+        *betas,
         number(group, "eps", 1e-8),
         number(group, "weight_decay", 0.0),
     )
@@ -147,9 +146,17 @@ def not_adam(state: OptimizerState) -> str:
     return f"{what}: it has no second moment of each weight"
 
 
-def betas_of(group: Group) -> tuple[float, float]:
-    """β1 and β2 of a group; torch's defaults where it names none."""
-    return cast("tuple[float, float]", group.get("betas", (0.9, 0.999)))
+def betas_of(group: Group) -> tuple[float, float] | None:
+    """β1 and β2 of a group, torch's defaults where it names none; None for what is no such pair.
+
+    Relatives of Adam with three of them (Adan, AdEMAMix) mean other averages by them.
+    """
+    betas = group.get("betas", (0.9, 0.999))
+    if not isinstance(betas, tuple | list) or len(betas) != 2:
+        return None
+    if not all(isinstance(beta, int | float) and 0.0 <= beta < 1.0 for beta in betas):
+        return None
+    return float(betas[0]), float(betas[1])
 
 
 def number(group: Group, key: str, default: float) -> float:
@@ -159,16 +166,23 @@ def number(group: Group, key: str, default: float) -> float:
 
 
 def _float64(tensor: Tensor) -> Tensor:
-    """A copy, whatever the tensor is, which may then be worked on in place."""
+    """A copy, whatever the tensor is, which may then be worked on in place, also flattened.
+
+    Contiguous: of a copy in another order, as of channels_last, `reshape(-1)` would be no view.
+    """
     import torch
 
-    return tensor.to(torch.float64, copy=True)
+    # Accelerators other than CUDA have no float64.
+    device = tensor.device if tensor.is_cuda else torch.device("cpu")
+    return tensor.to(device, torch.float64, copy=True, memory_format=torch.contiguous_format)
 
 
 def _steps(entries: Mapping[str, Entry], group: Group) -> float:
-    if "step" in entries:
-        return float(entries["step"].read())
-    return number(group, "step", math.inf)
+    """t; NaN where what is stored as such is not one number."""
+    if "step" not in entries:
+        return number(group, "step", math.inf)
+    step = entries["step"]
+    return float(step.read()) if math.prod(step.shape) == 1 else math.nan
 
 
 def _group_of(state: OptimizerState, name: str) -> Group:

@@ -25,6 +25,7 @@ from dyntools.journal import encode_log
 from dyntools.plan import Plan
 from dyntools.problem.loading import code_digest
 from dyntools.problem.record import record, sentence
+from dyntools.run import parameters
 
 if TYPE_CHECKING:
     from dyntools.run import Run
@@ -51,11 +52,18 @@ def attributes(
         "second_moments": "" if plan.estimate is None else plan.estimate.sentence,
         "left_out_metrics": dict(plan.left_out),
         "left_out_tensors": dict(run.left_out),
+        "shapes": shapes_of(run),
         "started": now(),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         **{f"{library}_version": version(library) for library in LIBRARIES},
     }
+
+
+def shapes_of(run: Run) -> dict[str, list[int]]:
+    """The shape of every parameter, as the last checkpoint has it."""
+    found = parameters(run.checkpoints[-1])[0] if run.checkpoints else {}
+    return {name: list(entry.shape) for name, entry in found.items()}
 
 
 def identity(run: Run, plan: Plan, device: torch.device, steps: Sequence[int]) -> str:

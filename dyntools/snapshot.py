@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -111,7 +111,7 @@ class Snapshot:
         """`compute()` at the first call with this key, the same object afterwards."""
         if key not in self._computed:
             self._computed[key] = compute()
-        return self._computed[key]  # type: ignore[return-value]
+        return cast("T", self._computed[key])
 
     def known(self, key: Hashable) -> object | None:
         """What `once` computed under this key, None if nothing did."""

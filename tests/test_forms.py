@@ -164,7 +164,8 @@ def test_labels_of_8_bits_and_of_unsorted_axes() -> None:
 
 
 @pytest.mark.parametrize(
-    "label", ["", "axes", "axes ", "axes -1", "axes 0 1", "axes 0,0", "blocks", "half", "Full"]
+    "label",
+    ["", "axes", "axes ", "axes -1", "axes 0 1", "axes 0,0", "blocks", "blocks 0", "half", "Full"],
 )
 def test_labels_that_are_none(label: str) -> None:
     with pytest.raises(ValueError, match=r"way to keep|axis twice"):

@@ -215,3 +215,20 @@ def test_nothing_is_read_before_it_is_asked_for() -> None:
     lazy = Entry((4, 3), "float32", never)
     held = {"w": {"step": entry(torch.tensor(3.0)), "exp_avg": lazy, "exp_avg_sq": lazy}}
     assert found(replace(state_of(adam()), state=held)).n_eff > 2
+
+
+@pytest.mark.parametrize(
+    "betas", [(0.9, 0.95, 0.99), (0.9,), (0.9, 1.0), (1.5, 0.9), (-0.1, 0.9), "x", None, 0.9]
+)
+def test_betas_that_are_no_two_shares_are_said_and_not_taken_for_adams(betas: object) -> None:
+    """Adan and AdEMAMix have three, whose averages are others; a hostile file may hold anything."""
+    told = reason(state_of(adam(), betas=betas))
+    assert "betas of its optimizer are no two shares" in told
+    assert len(told) < 150
+
+
+@pytest.mark.parametrize("steps", [math.nan, -3.0])
+def test_a_number_of_steps_that_is_none_is_said(steps: float) -> None:
+    assert reason(state_of(adam(steps=steps))) == f"its number of steps is {steps:g}"
+    several = {**adam(), "step": torch.tensor([1.0, 2.0])}
+    assert reason(state_of(several)) == "its number of steps is nan"

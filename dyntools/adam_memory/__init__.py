@@ -6,8 +6,9 @@ Torch-free: it starts from a report, and everything a person is shown about memo
 """
 
 from dyntools.adam_memory.decision import Choice, Decision, as_dict, decide
-from dyntools.adam_memory.evidence import Candidate, Evidence, Tensor, by_kind, evidence_of, without
+from dyntools.adam_memory.evidence import Evidence, by_kind, evidence_of, without
 from dyntools.adam_memory.rules import RULES
+from dyntools.adam_memory.tensor import Candidate, Tensor
 
 __all__ = [
     "RULES",

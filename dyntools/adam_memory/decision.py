@@ -10,11 +10,13 @@ weights, gradients, m, v); activations come on top and are not touched.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from dyntools.adam_memory.evidence import MEASURE, Candidate, Evidence, Tensor
+from dyntools.adam_memory.evidence import MEASURE, Evidence
+from dyntools.adam_memory.reading import COMPRESSION
 from dyntools.adam_memory.rules import CUTOFF, MAX_UPDATE_ERROR, RULES, judge
+from dyntools.adam_memory.tensor import Candidate, Tensor
 from dyntools.errors import UsageError, nearest
 from dyntools.forms import EIGHT_BIT, FULL, Form
 
@@ -158,8 +160,8 @@ def as_dict(decision: Decision) -> dict[str, object]:
     totals = ("entries", "second_moment", "optimizer_state", "training")
     return {
         "rule": decision.rule,
-        "cutoff": decision.cutoff,
-        "max_update_error": decision.max_update_error,
+        "cutoff": _finite(decision.cutoff),
+        "max_update_error": _finite(decision.max_update_error),
         "source": decision.evidence.source,
         "steps": list(decision.evidence.steps),
         "step_unit": decision.evidence.step_unit,
@@ -204,8 +206,8 @@ def _total(total: Total) -> dict[str, float]:
     return {"before": total.before, "after": total.after, "saved": total.saved}
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _beside(total: Total, others: int) -> Total:
@@ -225,22 +227,13 @@ def _check_measured(evidence: Evidence, rule: str, limit: float | None) -> None:
 
     if lacks(RULES[rule].score):
         raise UsageError(
-            f"The rule {rule} needs what was not measured: {_NEEDED[rule]}.",
+            f"The rule {rule} needs what was not measured: {RULES[rule].needs}.",
             where=evidence.source,
             remedy=MEASURE,
         )
     if limit is not None and lacks(lambda one: one.update_error):
         raise UsageError(
-            "A limit on the error of the update needs what was not measured: "
-            "second_moment_compression.",
+            f"A limit on the error of the update needs what was not measured: {COMPRESSION}.",
             where=evidence.source,
             remedy=MEASURE,
         )
-
-
-_NEEDED: Mapping[str, str] = {
-    "slimadam": "second_moment_snr",
-    "most-memory": "second_moment_snr",
-    "corrected": "the corrected SNR, which needs the beta2 and the steps of the optimizer",
-    "update-error": "second_moment_compression",
-}

@@ -15,32 +15,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dyntools.adam_memory.reading import (
-    COMPRESSION,
-    SNR,
-    Part,
-    mean_of,
-    restricted,
-    tensors_of,
-)
-from dyntools.adam_memory.tensor import Candidate, Tensor
+from dyntools.adam_memory.reading import COMPRESSION, SNR, Part, mean_of, restricted, tensors_of
+from dyntools.adam_memory.tensor import Tensor
 from dyntools.errors import ReportError
 from dyntools.layer_kinds import Kinds, kinds_from
 from dyntools.report import Report
 
 MEASURE = "measure them: dyntools analyze RUN --preset low-memory"
-
-__all__ = [
-    "COMPRESSION",
-    "MEASURE",
-    "SNR",
-    "Candidate",
-    "Evidence",
-    "Tensor",
-    "by_kind",
-    "evidence_of",
-    "without",
-]
 
 
 @dataclass(frozen=True)
@@ -48,7 +29,7 @@ class Evidence:
     """All that a decision reads.
 
     steps: at which anything was measured, ascending. n_eff: squared gradients in an average, mean
-    over tensors and steps; ceiling: of the SNR, whatever the structure, late in training. Both NaN
+    over tensors and steps; ceiling: of the SNR under Gaussian noise, late in training. Both NaN
     where the report holds none.
     left_out: tensors of which not even the size is known, with the reason.
     """
@@ -84,12 +65,13 @@ def evidence_of(
     )
     if not measured:
         raise ReportError(
-            "No second moment was measured at these steps.",
+            "No second moment was measured" + ("." if steps is None else " at these steps."),
             found=_reasons(found),
             remedy=MEASURE if steps is None else "steps: " + _steps_of(report),
         )
     by_metric = {one.series.metric: one for one in found}
-    tensors, left_out = tensors_of(by_metric, kinds or kinds_from(report.attributes))
+    kinds = kinds or kinds_from(report.attributes)
+    tensors, left_out = tensors_of(by_metric, kinds, _shapes(report))
     snr = by_metric.get(SNR)
     return Evidence(
         tensors,
@@ -122,6 +104,13 @@ def without(evidence: Evidence, *labels: str) -> Evidence:
         for tensor in evidence.tensors
     )
     return replace(evidence, tensors=tuple(tensors))
+
+
+def _shapes(report: Report) -> dict[str, tuple[int, ...]]:
+    """Of the parameters, as far as the report says."""
+    found = report.attributes.get("shapes")
+    known = found if isinstance(found, Mapping) else {}
+    return {str(name): tuple(map(int, shape)) for name, shape in known.items()}
 
 
 def _any(ok: NDArray[np.bool_]) -> NDArray[np.bool_]:

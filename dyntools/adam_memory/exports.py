@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dyntools.adam_memory.decision import Choice, Decision
 from dyntools.errors import UsageError
-from dyntools.forms import FULL, Form, form_of, in_blocks, mean_over
+from dyntools.forms import FULL, Form, form_of, mean_over
 
 SCHEMA = 1
 ENDINGS = "a file that ends in .json (the SlimAdam authors' rules) or .toml (a plan of dyntools)"
@@ -28,24 +28,27 @@ def export(decision: Decision, path: Path, *, force: bool = False) -> tuple[str,
     Raises UsageError for another ending, a file that is there already (without `force`), or a path
     that cannot be written.
     """
-    if path.suffix == ".json":
-        text, notes = rules_json(decision)
-    elif path.suffix == ".toml":
-        text, notes = plan_toml(decision), ()
-    else:
-        raise UsageError("A plan is written as JSON or TOML.", found=path.name, remedy=ENDINGS)
+    check(path, force=force)
+    is_json = path.suffix == ".json"
+    text, notes = rules_json(decision) if is_json else (plan_toml(decision), ())
     try:
         with path.open("w" if force else "x", encoding="utf-8", newline="\n") as file:
             file.write(text)
-    except FileExistsError as error:
-        raise UsageError(
-            "There is a file in the way.", where=str(path), remedy="another name, or --force"
-        ) from error
     except (OSError, UnicodeEncodeError) as error:
         raise UsageError(
             "The plan cannot be written.", where=str(path), found=str(error)
         ) from error
     return notes
+
+
+def check(path: Path, *, force: bool = False) -> None:
+    """Raises UsageError for another ending, or a file that is there already (without `force`)."""
+    if path.suffix not in (".json", ".toml"):
+        raise UsageError("A plan is written as JSON or TOML.", found=str(path), remedy=ENDINGS)
+    if path.exists() and not force:
+        raise UsageError(
+            "There is a file in the way.", where=str(path), remedy="another name, or --force"
+        )
 
 
 def rules_json(decision: Decision) -> tuple[str, tuple[str, ...]]:
@@ -130,6 +133,14 @@ def read_forms(path: Path) -> dict[str, Form]:
 
     Raises UsageError for a file that is missing, damaged, of a later schema, or names no form.
     """
+    return {name: form for name, (form, _) in read_plan(path).items()}
+
+
+def read_plan(path: Path) -> dict[str, tuple[Form, tuple[int, ...] | None]]:
+    """The form of each tensor, and the shape it was decided for, where the file says it.
+
+    Raises UsageError as `read_forms`.
+    """
     if path.suffix not in (".json", ".toml"):
         raise UsageError("This is no plan.", where=str(path), remedy=ENDINGS)
     try:
@@ -138,14 +149,17 @@ def read_forms(path: Path) -> dict[str, Form]:
         text = path.read_text("utf-8")
         if path.suffix == ".toml":
             return _forms_of_plan(tomllib.loads(text), path)
-        return _forms_of_rules(json.loads(text, object_pairs_hook=_no_twice), path)
+        rules = _forms_of_rules(json.loads(text, object_pairs_hook=_no_twice), path)
+        return {name: (form, None) for name, form in rules.items()}
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
             "The plan cannot be read.", where=str(path), found=str(error)[:200], remedy=ENDINGS
         ) from error
 
 
-def _forms_of_plan(plan: dict[str, object], path: Path) -> dict[str, Form]:
+def _forms_of_plan(
+    plan: dict[str, object], path: Path
+) -> dict[str, tuple[Form, tuple[int, ...] | None]]:
     if plan.get("schema") != SCHEMA:
         raise UsageError(
             "The plan has another schema than this version of dyntools reads.",
@@ -163,20 +177,20 @@ def _forms_of_plan(plan: dict[str, object], path: Path) -> dict[str, Form]:
     return {name: _form_of_entry(name, entry, path) for name, entry in tensors.items()}
 
 
-def _form_of_entry(name: str, entry: object, path: Path) -> Form:
+def _form_of_entry(name: str, entry: object, path: Path) -> tuple[Form, tuple[int, ...] | None]:
     label = entry.get("form") if isinstance(entry, dict) else None
     shape = entry.get("shape") if isinstance(entry, dict) else None
     try:
         form = form_of(label) if isinstance(label, str) else None
     except ValueError:
         form = None
-    if form is None or len(set(form.axes)) < len(form.axes) or form == in_blocks(0):
+    if form is None:
         raise _no_form(
             name, entry, path, '{ form = "axes 1" }; full, axes 0,1, blocks 12, factored or 8-bit'
         )
     if shape is not None and not (_naturals(shape) and form.fits(shape)):
         raise _no_form(name, entry, path, "a form that fits the shape")
-    return form
+    return form, None if shape is None else tuple(shape)
 
 
 def _forms_of_rules(rules: object, path: Path) -> dict[str, Form]:

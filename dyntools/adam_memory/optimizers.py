@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dyntools.adam_memory.decision import STATE_BYTES, TRAINING_BYTES, Decision
-from dyntools.adam_memory.evidence import Tensor
+from dyntools.adam_memory.rules import SLIMADAM
+from dyntools.adam_memory.tensor import Tensor
 from dyntools.forms import EIGHT_BIT, FACTORED
 
 RANK_SHARE = 0.25  # of the smaller side: the "1/4 rank" of GaLore in Zhu et al. 2024
@@ -49,7 +50,8 @@ class Priced:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """label: of the candidates that show what it does to the update, where any does."""
+    """state: bytes for one tensor. label: of the candidates that show what it does to the update,
+    where any does."""
 
     name: str
     state: Callable[[Tensor], int]
@@ -61,26 +63,30 @@ class Optimizer:
 def compare(decision: Decision) -> tuple[Priced, ...]:
     """AdamW, the decision, and the others, priced from shapes and kinds alone."""
     tensors = decision.evidence.tensors
-    adamw, *others = [_priced(one, tensors, *_measured(tensors, one.label)) for one in OPTIMIZERS]
+    size = decision.evidence.size
+
+    def priced(one: Optimizer) -> Priced:
+        basis, error = _measured(tensors, one.label)
+        state = sum(map(one.state, tensors))
+        return _priced(one.name, state, size, basis, error, one.what, one.source)
+
+    adamw, *others = map(priced, OPTIMIZERS)
     errors = [
         choice.candidate.update_error for choice in decision.choices if choice.candidate is not None
     ]
-    plan = Optimizer(PLAN, lambda _: 0, f"m, and v as decided by {decision.rule}", KALRA)
     worst = math.nan if any(map(math.isnan, errors)) else max(errors, default=0.0)
-    ours = _of(plan, decision.optimizer_state.after, decision.evidence.size, "measured", worst)
+    state, what = decision.optimizer_state.after, f"m, and v as decided by {decision.rule}"
+    ours = _priced(PLAN, state, size, "measured", worst, what, SLIMADAM)
     return adamw, ours, *others
 
 
-def _priced(one: Optimizer, tensors: tuple[Tensor, ...], basis: Basis, error: float) -> Priced:
-    size = sum(tensor.size for tensor in tensors)
-    return _of(one, sum(map(one.state, tensors)), size, basis, error)
-
-
-def _of(one: Optimizer, state: int, size: int, basis: Basis, error: float) -> Priced:
+def _priced(
+    name: str, state: int, size: int, basis: Basis, error: float, what: str, source: str
+) -> Priced:
     full = 2 * STATE_BYTES * size
     training = (TRAINING_BYTES - 2 * STATE_BYTES) * size + state
     saved = 1 - state / full if full else 0.0
-    return Priced(one.name, state, training, saved, basis, error, one.what, one.source)
+    return Priced(name, state, training, saved, basis, error, what, source)
 
 
 def _measured(tensors: tuple[Tensor, ...], label: str) -> tuple[Basis, float]:
@@ -145,7 +151,6 @@ def _eight_bit(tensor: Tensor) -> int:
     return 2 * EIGHT_BIT.bytes(tensor.shape)
 
 
-KALRA = "Kalra et al. 2025, arXiv:2503.01843"
 _QUARTER = "rank a quarter of the smaller side, hidden matrices only, AdamW for the rest"
 
 OPTIMIZERS = (

@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 from dyntools.log import Role
 from dyntools.report import Report
 
-SAME_RATE = (
-    0.05  # relative, below which a rate counts as at its peak; chosen, a schedule's rounding
-)
-_COMPANIONS = ("learning_rate", "lr")
+# Relative, by which a rate may be off and still count as the peak: a schedule's rounding; chosen.
+SAME_RATE = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +69,9 @@ def _logged(report: Report, unit: str) -> Rates | None:
 def _saved(report: Report, unit: str) -> Rates | None:
     """Of the tensors, which may be in groups of different rates, the highest."""
     series = report.series.get("effective_lr")
-    if series is None or series.step_unit != unit:
+    if series is None or series.step_unit != unit or "lr" not in series.beside:
         return None
-    found = next((series.beside[name] for name in _COMPANIONS if name in series.beside), None)
-    if found is None:
-        return None
-    rows = found.reshape(len(found), -1)
+    rows = series.beside["lr"].reshape(len(series.steps), -1)
     largest = np.fmax.reduce(rows, axis=1, initial=-np.inf)
     finite = np.isfinite(largest)
     return Rates(series.steps[finite], largest[finite], "checkpoints") if finite.any() else None

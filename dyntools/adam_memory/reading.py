@@ -1,7 +1,8 @@
 """Reading: tensors and their candidates, from the series of a report.
 
-The shape of a tensor is not in a report; it is found from how many numbers are left when one axis
-is averaged away. What differs between steps is averaged (SNR) or taken at its worst (errors).
+The shape of a tensor is an attribute of the report; in a trace, or of a state without a name, it is
+found from how many numbers are left when one axis is averaged away. What differs between steps is
+averaged (SNR) or taken at its worst (errors).
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from dyntools.report import Series
 
 SNR, COMPRESSION = "second_moment_snr", "second_moment_compression"
 FULL_BYTES = 4  # a weight, of the companion bytes_full: v in float32
+AGAIN = "analyse the run again"
+PARTITIONS = ("adam-mini", "subset-norm")  # forms that are another one for each tensor
 Numbers = NDArray[np.float64]
 
 
@@ -82,16 +85,19 @@ def restricted(series: Series, steps: Collection[int] | None) -> Part:
         raise ReportError(
             f"{series.metric} has other dimensions than this version of dyntools writes.",
             found=", ".join(series.dims),
-            remedy="analyse the run again",
+            remedy=AGAIN,
         )
     wanted = np.ones(len(series.steps), bool) if steps is None else np.isin(series.steps, [*steps])
     return Part(series, np.flatnonzero(wanted))
 
 
 def tensors_of(
-    parts: Mapping[str, Part], kinds: Kinds
+    parts: Mapping[str, Part], kinds: Kinds, shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[tuple[Tensor, ...], dict[str, str]]:
-    """The tensors in the order of the report, and those of unknown size with the reason."""
+    """The tensors in the order of the report, and those of unknown size with the reason.
+
+    shapes: those that are known.
+    """
     reasons: dict[str, str] = {}
     for part in parts.values():
         for omission in part.series.omissions:
@@ -102,10 +108,11 @@ def tensors_of(
     for name in names | dict.fromkeys(reasons):
         reason = reasons.get(name, "nothing was measured of it")
         size, kept = _sizes(parts, name)
+        size = size or math.prod(shapes.get(name, (0,)))
         if not size:
             left_out[name] = reason
             continue
-        shape = _shape(name, size, kept)
+        shape = _checked(name, size, shapes[name]) if name in shapes else _shape(name, size, kept)
         candidates = _candidates(parts, name, kept)
         measured = any(one.measured for one in candidates)
         kind = kinds.of(name, shape)
@@ -138,18 +145,21 @@ def _shape(name: str, size: int, kept: Mapping[str, int]) -> tuple[int, ...]:
     """
     lengths = {}
     for label, count in kept.items():
-        form = form_of(label) if label.startswith("axes ") else None
-        if form is not None and len(form.axes) == 1 and count:
+        form = _form(label, count, math.nan)
+        if len(form.axes) == 1 and count:
             lengths[form.axes[0]] = size // count
     rest = size // math.prod(lengths.values()) if lengths else size
     if rest > 1 or not lengths:
         lengths[next(axis for axis in range(len(lengths) + 1) if axis not in lengths)] = rest
-    shape = tuple(lengths.get(axis, 1) for axis in range(max(lengths) + 1))
+    return _checked(name, size, tuple(lengths.get(a, 1) for a in range(max(lengths) + 1)))
+
+
+def _checked(name: str, size: int, shape: tuple[int, ...]) -> tuple[int, ...]:
     if math.prod(shape) != size:
         raise ReportError(
             f"The report contradicts itself on the shape of {name}.",
             found=f"{size} weights, axes of {', '.join(map(str, shape))}",
-            remedy="analyse the run again",
+            remedy=AGAIN,
         )
     return shape
 
@@ -173,10 +183,16 @@ def _candidates(
 
 def _form(label: str, kept: int, axis: float) -> Form:
     """Of Adam-mini and subset norm: the mean over one axis, or over runs of consecutive weights."""
+    if label in PARTITIONS:
+        return in_blocks(kept) if math.isnan(axis) else mean_over(int(axis))
     try:
         return form_of(label)
-    except ValueError:
-        return in_blocks(kept) if math.isnan(axis) else mean_over(int(axis))
+    except ValueError as error:
+        raise ReportError(
+            "The report names a form that this version of dyntools does not know.",
+            found=repr(label),
+            remedy=AGAIN,
+        ) from error
 
 
 def mean_of(values: Numbers) -> Numbers:

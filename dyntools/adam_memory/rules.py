@@ -16,7 +16,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from dyntools.adam_memory.evidence import Candidate, Tensor
+from dyntools.adam_memory.reading import COMPRESSION, SNR
+from dyntools.adam_memory.tensor import Candidate, Tensor
+from dyntools.forms import FULL
 
 CUTOFF = 1.0  # the authors' --snr_cutoff
 MAX_UPDATE_ERROR = 0.1  # of the rule update-error where no limit is given; chosen, no source
@@ -39,13 +41,14 @@ class Rule:
 
     score: what is compared with the cutoff, NaN for a form that the rule does not consider.
     rank: among those that pass, the smallest is chosen; the first among equals. number: what the
-        score is called.
+        score is called. needs: what must have been measured.
     """
 
     name: str
     what: str
     source: str
     number: str
+    needs: str
     score: Callable[[Candidate], float]
     rank: Callable[[Candidate, Tensor], tuple[float, ...]]
 
@@ -88,7 +91,7 @@ def _by_error(rule: Rule, tensor: Tensor, limit: float) -> Verdict:
         why = f"no form changes the update by less than the limit; {best.label} by {error}"
         return Verdict(None, _error_margin(best, limit), why)
     best = min(passed, key=lambda one: rule.rank(one, tensor))
-    if best.form.bytes(tensor.shape) >= 4 * tensor.size:
+    if best.form.bytes(tensor.shape) >= FULL.bytes(tensor.shape):
         return Verdict(None, _error_margin(best, limit), "no form within the limit is smaller")
     error = _number(best.update_error)
     why = f"changes the update by {error}, the fewest bytes of {len(passed)} within the limit"
@@ -137,6 +140,7 @@ RULES: Mapping[str, Rule] = {
             "the averaged axes with the largest SNR above the cutoff",
             SLIMADAM,
             "SNR",
+            SNR,
             lambda one: one.snr,
             lambda one, tensor: (-one.snr, _bytes(one, tensor)),
         ),
@@ -145,6 +149,7 @@ RULES: Mapping[str, Rule] = {
             "the averaged axes with the fewest bytes, of those with an SNR above the cutoff",
             f"the docstring of the code of {SLIMADAM}",
             "SNR",
+            SNR,
             lambda one: one.snr,
             lambda one, tensor: (_bytes(one, tensor), -one.snr),
         ),
@@ -153,6 +158,7 @@ RULES: Mapping[str, Rule] = {
             "the averaged axes with the largest noise-corrected SNR above the cutoff",
             f"dyntools, after {SLIMADAM}",
             "corrected SNR",
+            "the corrected SNR, which needs the beta2 and the steps of the optimizer",
             lambda one: one.corrected,
             lambda one, tensor: (-one.corrected, _bytes(one, tensor)),
         ),
@@ -161,6 +167,7 @@ RULES: Mapping[str, Rule] = {
             "of all forms, the fewest bytes with an error of the update within the limit",
             "dyntools",
             "error of the update",
+            COMPRESSION,
             lambda one: one.update_error,
             lambda one, tensor: (_bytes(one, tensor), one.update_error),
         ),

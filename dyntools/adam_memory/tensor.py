@@ -37,7 +37,7 @@ class Candidate:
 class Tensor:
     """One parameter with its candidates. reason: why nothing was measured of it, empty if it was.
 
-    shape: without axes of length one at the end, which leave no trace in a report.
+    shape: of a trace without axes of length one at the end, which leave no trace there.
     """
 
     name: str

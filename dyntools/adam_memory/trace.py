@@ -19,18 +19,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dyntools.adam_memory.evidence import SNR, Evidence, evidence_of
+from dyntools.adam_memory.evidence import Evidence, evidence_of
+from dyntools.adam_memory.reading import SNR
 from dyntools.errors import UsageError
 from dyntools.forms import mean_over
 from dyntools.layer_kinds import Kinds
-from dyntools.measurement import Status
+from dyntools.measurement import Coordinate, Status
 from dyntools.report import Report, Series
 
 COLUMNS = ("step", "key", "shape", "compress_dims", "snr")
 WRITTEN_BY = "a file with the columns " + ", ".join(COLUMNS) + ", as the SlimAdam trainer writes"
 _TUPLE = re.compile(r"[(\[]\s*(\d+(?:\s*,\s*\d+)*)?\s*,?\s*[)\]]")
 _LARGEST = 2**48  # weights in a tensor; more is a damaged file
+_LAST = 2**63  # steps, which are kept in int64
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,19 @@ def report_of_trace(path: Path) -> Report:
         status[at] = Status.failed if math.isnan(line.snr) else Status.ok
         kept[at] = mean_over(*line.axes).values(line.shape)
         size[at] = math.prod(line.shape)
-    series = Series(
+    beside = {"kept": kept, "size": size}
+    series = _series(steps, {"layer": names, "axes": labels}, values, status, beside)
+    return Report({"run": path.name, "step_unit": "step"}, {SNR: series})
+
+
+def _series(
+    steps: NDArray[np.int64],
+    coords: Mapping[str, Coordinate],
+    values: NDArray[np.float64],
+    status: NDArray[np.int8],
+    beside: Mapping[str, NDArray[np.float64]],
+) -> Series:
+    return Series(
         metric=SNR,
         group="optimizer",
         version=1,
@@ -74,17 +89,16 @@ def report_of_trace(path: Path) -> Report:
         settings={},
         step_unit="step",
         steps=steps,
-        dims=("layer", "axes"),
-        coords={"layer": names, "axes": labels},
+        dims=tuple(coords),
+        coords=coords,
         values=values,
         error=None,
         status=status,
-        beside={"kept": kept, "size": size},
+        beside=beside,
         seconds=np.zeros(len(steps)),
         matvecs=np.zeros(len(steps), dtype=np.int64),
         method=("read from a trace",) * len(steps),
     )
-    return Report({"run": path.name, "step_unit": "step"}, {SNR: series})
 
 
 def evidence_of_trace(
@@ -96,7 +110,7 @@ def evidence_of_trace(
 
 def _lines(path: Path) -> list[_Line]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
             if missing:
@@ -128,7 +142,10 @@ def _line(row: Mapping[str, str | None], path: Path, number: int) -> _Line:
         snr = float(text["snr"] or math.nan)
         if snr < 0:
             raise ValueError(f"a negative SNR, {snr:g}")
-        return _Line(int(text["step"]), text["key"], shape, axes, snr)
+        step = int(text["step"])
+        if not 0 <= step < _LAST:
+            raise ValueError(f"step {step}")
+        return _Line(step, text["key"], shape, axes, snr)
     except ValueError as error:
         raise UsageError(
             "A line of the SNR trace cannot be read.",

@@ -12,8 +12,9 @@ import math
 
 import numpy as np
 
-from dyntools.adam_memory.evidence import COMPRESSION, SNR, Evidence
+from dyntools.adam_memory.evidence import Evidence
 from dyntools.adam_memory.rates import SAME_RATE, Rates, rates_of
+from dyntools.adam_memory.reading import COMPRESSION, SNR
 from dyntools.report import Report
 
 FEW_STEPS = 5  # chosen, no source; the authors average 51
@@ -123,8 +124,9 @@ def _noise(evidence: Evidence) -> str:
     if n >= FEW_GRADIENTS:
         return ""
     return (
-        f"v averages only {n:.3g} squared gradients in the mean, so noise holds the SNR below "
-        f"about {n / 2:.3g} whatever the structure, and one of 1 is seen as {_seen(1.0, n):.2g}: "
+        f"v averages only {n:.3g} squared gradients in the mean, so the noise of Gaussian "
+        f"gradients holds the SNR below about {n / 2:.3g}, and one of 1 is seen as "
+        f"{_seen(1.0, n):.2g}: "
         "raw numbers understate what can be saved. Look at the rule corrected."
     )
 

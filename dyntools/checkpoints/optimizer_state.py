@@ -89,11 +89,13 @@ def marks_of(values: Mapping[object, object]) -> frozenset[str]:
 
 
 def group_values(group: Mapping[object, object], open_entry: Open) -> dict[str, object]:
-    """The hyper-parameters of a group as plain values; a tensor of one element is read."""
+    """The hyper-parameters of a group as plain values; small tensors are read."""
     result: dict[str, object] = {}
     for name, value in group.items():
         if isinstance(value, TensorRef) and value.shape in ((), (1,)):
             result[str(name)] = open_entry(value).read().item()
+        elif isinstance(value, TensorRef) and value.shape == (2,):  # both betas
+            result[str(name)] = tuple(open_entry(value).read().tolist())
         elif value is None or isinstance(value, bool | int | float | str):
             result[str(name)] = value
         elif isinstance(value, tuple | list) and all(map(_is_number, value)):
@@ -133,8 +135,8 @@ def family_of(
 def _kind(names: set[str]) -> str:
     if "exp_avg_res_row" in names:  # CAME, Luo et al. 2023
         return "unknown"
-    if {"exp_avg", "exp_avg_sq"} <= names:
-        return "adam"
+    if {"exp_avg", "exp_avg_sq"} <= names or names - {"step"} == {"exp_avg_sq"}:
+        return "adam"  # the latter without momentum
     if names & {"exp_avg_sq_row", "row_var", "variance"} or names == {"exp_avg_sq", "step", "RMS"}:
         return "adafactor"
     if "vmean" in names:

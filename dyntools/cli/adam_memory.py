@@ -16,6 +16,7 @@ import typer
 from dyntools.cli import memory_output, memory_run, options, terminal
 from dyntools.cli.loss import Loss
 from dyntools.errors import UsageError
+from dyntools.forms import EIGHT_BIT
 
 if TYPE_CHECKING:
     from dyntools.adam_memory import Decision, Evidence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from dyntools.report import Report
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"  # of HDF5, in which reports are
-UNNEEDED = "8-bit"  # what dyntools.optim does not run, and so cannot verify
 
 
 def command(
@@ -130,13 +130,14 @@ def command(
     )
     report, place = _report(source, trial)
     from dyntools.adam_memory import decide, without
+    from dyntools.adam_memory.rules import CUTOFF
 
     kinds = _kinds(told, report)
     evidence = _evidence(report, kinds, wanted, from_step)
     if trial.wanted and rule == "update-error":
-        evidence = without(evidence, UNNEEDED)
+        evidence = without(evidence, EIGHT_BIT.label)
         terminal.say("8-bit is left out: dyntools.optim does not run it, so it is not verified.")
-    decision = decide(evidence, rule, 1.0 if cutoff is None else cutoff, max_update_error)
+    decision = decide(evidence, rule, CUTOFF if cutoff is None else cutoff, max_update_error)
     _export(decision, export or (), force)
     if not as_json:
         memory_output.show(report, decision, kinds, every=every)

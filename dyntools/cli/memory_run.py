@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,7 @@ class Trial:
 
     @property
     def wanted(self) -> bool:
+        """Whether the plan is to be trained on."""
         return self.steps is not None
 
     def check(self, loss: object) -> None:
@@ -171,27 +172,18 @@ def verified(source: Source, trial: Trial, forms: Mapping[str, Form]) -> Verific
     given = {name: value for name, value in settings.items() if value is not None}
     terminal.say(f"training on from step {snapshot.step}, with AdamW and with the plan")
     with terminal.progress_bar() as progress:
-        told = None if progress is None else _told(progress)
+        told = None if progress is None else partial(progress, "training on")
         return verify(problem, snapshot, forms, trial.steps, told=told, **given)  # type: ignore[arg-type]
-
-
-def _told(progress: object) -> object:
-    return lambda done, total: progress("training on", done, total)  # type: ignore[operator]
 
 
 def check_exports(paths: Sequence[Path], *, force: bool) -> None:
     """Raises UsageError for a file that could not be written, before anything is measured."""
-    from dyntools.adam_memory.exports import ENDINGS
+    from dyntools.adam_memory.exports import check
 
     for path in paths:
-        if path.suffix not in (".json", ".toml"):
-            raise UsageError("A plan is written as JSON or TOML.", found=str(path), remedy=ENDINGS)
+        check(path, force=force)
         if not path.parent.is_dir():
             raise UsageError("There is no such folder.", where=str(path.parent), found=str(path))
-        if path.exists() and not force:
-            raise UsageError(
-                "There is a file in the way.", where=str(path), remedy="another name, or --force"
-            )
 
 
 def _stem(name: str) -> str:

@@ -125,10 +125,12 @@ def estimate_of(text: str | None, loss: object) -> Estimate | None:
     from dyntools.problem.second_moments import Estimate
 
     kinds = {"batch": int, "beta1": float, "beta2": float, "seed": int}
-    count, _, rest = text.partition(":")
-    pairs = [item.partition("=") for item in filter(None, rest.split(","))]
+    count, colon, rest = text.partition(":")
+    pairs = [item.partition("=") for item in rest.split(",")] if colon else []
     try:
         values = {key.strip(): kinds[key.strip()](value) for key, _, value in pairs}
+        if len(values) < len(pairs):
+            raise ValueError("a setting is given twice")
         return Estimate(int(count), **values)
     except (ValueError, KeyError) as error:
         raise UsageError(

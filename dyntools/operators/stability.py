@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import cast
 
 from dyntools.checkpoint import OptimizerState
+from dyntools.moments import betas_of, number
 
 Group = Mapping[str, object]
 
 
 def learning_rate(state: OptimizerState) -> float:
     """The largest learning rate of all parameter groups; NaN where none is stored."""
-    rates = [_number(group, "lr", math.nan) for group in state.groups]
+    rates = [number(group, "lr", math.nan) for group in state.groups]
     return max((rate for rate in rates if not math.isnan(rate)), default=math.nan)
 
 
@@ -44,21 +44,16 @@ def nesterov(eta: float, beta: float) -> float:
 
 
 def _of_group(family: str, group: Group) -> float:
-    eta = _number(group, "lr", math.nan)
+    eta = number(group, "lr", math.nan)
     if not eta > 0.0:
         return math.nan
     if family.startswith("adam"):
-        beta1 = cast("tuple[float, float]", group.get("betas", (0.9, 0.999)))[0]
-        return heavy_ball(eta, beta1, dampening=beta1)
+        betas = betas_of(group)
+        return math.nan if betas is None else heavy_ball(eta, betas[0], dampening=betas[0])
     if family != "sgd":
         return math.nan
-    beta = _number(group, "momentum", 0.0)
+    beta = number(group, "momentum", 0.0)
     if group.get("nesterov"):
         return nesterov(eta, beta)
     # torch ignores the dampening where there is no momentum.
-    return heavy_ball(eta, beta, dampening=_number(group, "dampening", 0.0) if beta else 0.0)
-
-
-def _number(group: Group, key: str, default: float) -> float:
-    value = group.get(key, default)
-    return float(cast(float, value)) if isinstance(value, int | float) else default
+    return heavy_ball(eta, beta, dampening=number(group, "dampening", 0.0) if beta else 0.0)

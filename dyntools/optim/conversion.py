@@ -29,15 +29,6 @@ def keys_of(form: Form) -> tuple[str, ...]:
     return ("exp_avg_sq",)
 
 
-def shapes_of(form: Form, shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
-    """The shapes of what is stored for a tensor of this shape."""
-    if form.kind == "factored":
-        return (*shape[:-1], 1), (*shape[:-2], 1, shape[-1])
-    if form.kind == "blocks":
-        return ((form.blocks,),)
-    return (tuple(1 if axis in form.axes else n for axis, n in enumerate(shape)),)
-
-
 def converted(state_dict: Mapping[str, Any], groups: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The state dict with second moments in the forms of `groups`, those of a SlimAdamW.
 
@@ -107,7 +98,7 @@ def _entries(
             found=", ".join(saved) or "nothing",
             remedy="a state of torch.optim.AdamW or of SlimAdamW",
         )
-    wanted = dict(zip(keys_of(form), shapes_of(form, shape), strict=True))
+    wanted = dict(zip(keys_of(form), form.shapes(shape), strict=True))
     second = saved.get("exp_avg_sq")
     if second is not None and tuple(second.shape) == shape and wanted != {"exp_avg_sq": shape}:
         kept = dict(zip(wanted, reduced(form, second), strict=True))

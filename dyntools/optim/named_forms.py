@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -51,6 +52,36 @@ def group_labels(
     return found
 
 
+def refuse_other_shapes(plan: Plan, groups: Iterable[Mapping[str, Any]]) -> None:
+    """Raises UsageError where a plan.toml was made for a tensor of another shape.
+
+    Rows of one layout are columns of the other (`nn.Linear` and GPT-2's `Conv1D`), so that a form
+    may fit and mean something else.
+    """
+    if not isinstance(plan, str | Path):
+        return
+    from dyntools.adam_memory.exports import read_plan
+
+    made_for = {name: shape for name, (_, shape) in read_plan(Path(plan)).items()}
+    for group in groups:
+        for name, tensor in zip(group["param_names"], group["params"], strict=True):
+            shape = made_for.get(name)
+            if shape is not None and _trimmed(shape) != _trimmed(tuple(tensor.shape)):
+                raise UsageError(
+                    f"The plan was made for another shape of {name}.",
+                    where=str(plan),
+                    found=f"{shape}, here {tuple(tensor.shape)}",
+                    remedy="a plan from a run of this model",
+                )
+
+
+def _trimmed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Without axes of length one at the end, which a trace does not tell."""
+    while shape and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
+
+
 def refuse_unknown(labels: Mapping[str, str], names: Iterable[str]) -> None:
     """Raises UsageError for a form whose parameter the optimizer does not hold."""
     held = set(names)
@@ -66,9 +97,8 @@ def refuse_unknown(labels: Mapping[str, str], names: Iterable[str]) -> None:
 
 def _label(name: str, form: object) -> str:
     try:
-        known = form if isinstance(form, Form) else form_of(str(form))
-        if len(set(known.axes)) < len(known.axes):
-            raise ValueError("an axis twice")
+        # By its label even where it is a Form, whose axes nobody has checked.
+        known = form_of(form.label if isinstance(form, Form) else str(form))
     except ValueError as error:
         raise UsageError(
             f"The plan gives {name} a form that does not exist.",

@@ -58,6 +58,7 @@ def pieces(part: Part) -> Iterator[Part]:
 
 
 def pieces_of_move(move: Move) -> Iterator[Move]:
+    """Rows of a parameter in any other form, or all of it where it is small."""
     rows, part = _rows(move.part.param), move.part
     if rows is None:
         yield move

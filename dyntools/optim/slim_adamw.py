@@ -16,8 +16,15 @@ from torch.optim import Optimizer
 
 from dyntools.errors import UsageError
 from dyntools.forms import Form
-from dyntools.optim.conversion import converted, keys_of, shapes_of
-from dyntools.optim.named_forms import Plan, cached_form, group_labels, labels_of, refuse_unknown
+from dyntools.optim.conversion import converted, keys_of
+from dyntools.optim.named_forms import (
+    Plan,
+    cached_form,
+    group_labels,
+    labels_of,
+    refuse_other_shapes,
+    refuse_unknown,
+)
 from dyntools.optim.pieces import Part
 from dyntools.optim.update import Settings, update
 
@@ -73,6 +80,7 @@ class SlimAdamW(Optimizer):
         refuse_unknown(
             labels, (name for group in self.param_groups for name in group["param_names"])
         )
+        refuse_other_shapes(forms, self.param_groups)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """As torch's; `params` named, `forms` the constructor's unless the group has its own."""
@@ -135,7 +143,7 @@ class SlimAdamW(Optimizer):
 
 def fresh_state(form: Form, param: Tensor) -> dict[str, Tensor]:
     """The state before the first step: zeros."""
-    kept = shapes_of(form, tuple(param.shape))
+    kept = form.shapes(param.shape)
     return {
         "step": torch.tensor(0.0),
         "exp_avg": torch.zeros_like(param, memory_format=torch.preserve_format),

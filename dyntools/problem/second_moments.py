@@ -66,9 +66,11 @@ def estimated(risk: Risk, estimate: Estimate) -> OptimizerState:
 
     Raises ProblemError when a batch is larger than the problem, or a gradient is not finite.
     """
-    first, second = torch.zeros_like(risk.theta), torch.zeros_like(risk.theta)
+    # In bfloat16 0.999 v is v: the average would never forget, and hardly ever learn.
+    wide = torch.promote_types(risk.theta.dtype, torch.float32)
+    first, second = (torch.zeros_like(risk.theta, dtype=wide) for _ in range(2))
     for examples in _drawn(risk, estimate):
-        gradient = risk.part(examples).gradient()
+        gradient = risk.part(examples).gradient().to(wide)
         first.lerp_(gradient, 1.0 - estimate.beta1)
         second.mul_(estimate.beta2).addcmul_(gradient, gradient, value=1.0 - estimate.beta2)
     if not bool(torch.isfinite(second).all()):
@@ -76,16 +78,22 @@ def estimated(risk: Risk, estimate: Estimate) -> OptimizerState:
     return _state(risk, estimate, first, second)
 
 
-def _drawn(risk: Risk, estimate: Estimate) -> Iterator[NDArray[np.int64]]:
-    """The examples of each gradient, their numbers ascending."""
+def refuse_too_large(risk: Risk, estimate: Estimate) -> None:
+    """Raises ProblemError when a batch is larger than the problem."""
     count = risk.probe.examples
-    size = next(n for n in risk.probe.rows if n) if estimate.batch is None else estimate.batch
-    if size > count:
+    if estimate.batch is not None and estimate.batch > count:
         raise ProblemError(
             "A batch for the second moments is larger than the problem.",
-            found=f"{size} examples of {count}",
+            found=f"{estimate.batch} examples of {count}",
             remedy=f"--estimate-second-moments {estimate.gradients}:batch={max(count // 8, 1)}",
         )
+
+
+def _drawn(risk: Risk, estimate: Estimate) -> Iterator[NDArray[np.int64]]:
+    """The examples of each gradient, their numbers ascending."""
+    refuse_too_large(risk, estimate)
+    count = risk.probe.examples
+    size = next(n for n in risk.probe.rows if n) if estimate.batch is None else estimate.batch
     generator = np.random.default_rng(estimate.seed)
     waiting = np.empty(0, dtype=np.int64)
     for _ in range(estimate.gradients):

@@ -19,6 +19,7 @@ _AXES = re.compile(r"(?:axes )?(\d+(?:,\d+)*)")
 
 
 def is_numeric(labels: Coordinate) -> bool:
+    """Numbers only, at least one."""
     return bool(labels) and not any(isinstance(label, str) for label in labels)
 
 
@@ -30,6 +31,7 @@ def is_index(labels: Coordinate) -> bool:
 
 
 def is_axis(labels: Coordinate) -> bool:
+    """Numbers that are no index."""
     return is_numeric(labels) and not is_index(labels)
 
 
@@ -68,6 +70,7 @@ def chance(series: Series) -> str:
 
 
 def plural(dim: str) -> str:
+    """`batch_size` → `batch sizes`."""
     return f"{words(dim)}s"
 
 

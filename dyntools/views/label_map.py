@@ -56,7 +56,7 @@ FOOT = 0.75  # inches for the names of the columns
 
 
 def label_map(series: Series, subtitle: str) -> Figure:
-    """A figure of a series with the dims ("layer", names)."""
+    """A figure of a series with the dims ("layer", names), at the last step measured."""
     row = int(measured_rows(series)[-1])
     rows = arranged(entries(series))
     grouped = len(rows) > NAMED
@@ -103,24 +103,9 @@ def _draw(
         rasterized=True,
     )
     hatched = ~np.isfinite(shown) & (status != Status.absent)
-    for i, j in np.argwhere(hatched):
-        axes.fill(
-            [j - 0.5, j + 0.5, j + 0.5, j - 0.5],
-            [i - 0.5, i - 0.5, i + 0.5, i + 0.5],
-            hatch="////",
-            facecolor="white",
-            edgecolor=FAINT,
-            linewidth=0,
-        )
+    _hatch(axes, hatched)
     axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
-    names = [label(series.coords[series.dims[1]][j]) for j in columns]
-    axes.set_xticks(range(len(columns)), names, size=SMALL)
-    if max(map(len, names)) > LONG:
-        axes.tick_params(axis="x", rotation=45)
-        for text in axes.get_xticklabels():
-            text.set(ha="right", rotation_mode="anchor")
-    axes.tick_params(axis="x", length=0)
-    axes.set_xlabel(words(series.dims[1]))
+    _name_columns(axes, series, columns)
     axes.spines[:].set_visible(False)
     _explain(axes, bool((status == Status.absent).any()), bool(hatched.any()))
     if numbers:
@@ -132,6 +117,29 @@ def _draw(
     bar.ax.tick_params(length=2)
     bar.ax.minorticks_off()
     bar.set_label(quantity(series), size=SMALL, color=GREY)
+
+
+def _hatch(axes: Axes, cells: NDArray[np.bool_]) -> None:
+    for i, j in np.argwhere(cells):
+        axes.fill(
+            [j - 0.5, j + 0.5, j + 0.5, j - 0.5],
+            [i - 0.5, i - 0.5, i + 0.5, i + 0.5],
+            hatch="////",
+            facecolor="white",
+            edgecolor=FAINT,
+            linewidth=0,
+        )
+
+
+def _name_columns(axes: Axes, series: Series, columns: Sequence[int]) -> None:
+    names = [label(series.coords[series.dims[1]][j]) for j in columns]
+    axes.set_xticks(range(len(columns)), names, size=SMALL)
+    if max(map(len, names)) > LONG:
+        axes.tick_params(axis="x", rotation=45)
+        for text in axes.get_xticklabels():
+            text.set(ha="right", rotation_mode="anchor")
+    axes.tick_params(axis="x", length=0)
+    axes.set_xlabel(words(series.dims[1]))
 
 
 def _explain(axes: Axes, empty: bool, hatched: bool) -> None:

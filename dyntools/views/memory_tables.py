@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
@@ -78,7 +79,7 @@ def trust(sentences: Sequence[str]) -> RenderableType:
     if not sentences:
         text = "Nothing that is known to mislead was seen. That is no proof: verify the plan."
         return _titled("What limits trust", Text(text, QUIET))
-    return _titled("What limits trust", _bullets(sentences))
+    return _titled("What limits trust", bullets(sentences))
 
 
 def comparison(found: Sequence[Priced]) -> RenderableType:
@@ -148,12 +149,13 @@ def _span(steps: Sequence[int]) -> str:
     return f"{len(steps)}: {steps[0]} to {steps[-1]}"
 
 
-def _bullets(sentences: Sequence[str]) -> Table:
+def bullets(sentences: Sequence[str], style: str | Style = "") -> Table:
+    """Sentences below one another, each behind a dot."""
     table = Table.grid(padding=(0, 1, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for sentence in sentences:
-        table.add_row(Text("●"), Text(printable(sentence)))
+        table.add_row(Text("●", style), Text(printable(sentence), style))
     return table
 
 

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from dyntools.views.cells import PICKED, QUIET
 from dyntools.views.columns import Column, Grid
 from dyntools.views.fitted import Fitted
+from dyntools.views.memory_tables import bullets
 from dyntools.views.memory_words import amount
-from dyntools.views.names import printable
 from dyntools.views.numbers import number, signed
 
 if TYPE_CHECKING:
@@ -53,18 +52,13 @@ def as_dict(found: Verification) -> dict[str, object]:
 def _built(found: Verification) -> RenderableType:
     orders = f"{len(found.seeds)} orders of the examples"
     title = f"Verified: {found.steps} steps on from step {found.step}, in {orders}"
-    table = Table.grid(padding=(0, 1, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for sentence in found.limits:
-        table.add_row(Text("●", QUIET), Text(printable(sentence), QUIET))
     return Group(
         Text(title, PICKED),
         Text(found.verdict),
         _table(found),
         Text(f"loss: {found.evaluated}; at the start {number(found.start, digits=DIGITS)}", QUIET),
         Text("difference: of the means, with its 95 % interval over the orders", QUIET),
-        table,
+        bullets(found.limits, QUIET),
         Text(),
     )
 

@@ -201,3 +201,29 @@ def test_a_partition_is_the_one_that_was_measured(label: str, axis: float, form:
     beside = {**series.beside, "axis": np.full(series.values.shape, float(axis))}
     series = replace(series, beside=beside)
     assert candidate(evidence_of(report(series)), "w", label).form == form
+
+
+def test_shapes_that_the_report_knows_come_before_those_found() -> None:
+    """A (64, 1) weight is no norm, a 1 × 1 convolution no matrix, a single value has a size."""
+    shapes = {"0.weight": (64, 1), "conv.weight": (8, 4, 1, 1), "scalar": ()}
+    seen = {name: shape for name, shape in shapes.items() if shape}
+    series = snr_series(seen, {"0.weight": {"0": [2.0]}}, steps=(1,))
+    series = replace(series, omissions=(Omission("scalar", "nothing to average", (1,)),))
+    whole = replace(report(series), attributes={"shapes": {n: [*s] for n, s in shapes.items()}})
+    found = evidence_of(whole)
+    assert {t.name: t.shape for t in found.tensors} == shapes
+    kinds = {t.name: t.kind for t in found.tensors}
+    assert kinds["0.weight"] != "norm"
+    assert kinds["conv.weight"] == "conv"
+    assert found.size == 64 + 32 + 1
+    assert not found.left_out
+    wrong = replace(whole, attributes={"shapes": {"0.weight": [63, 1]}})
+    with pytest.raises(ReportError, match="contradicts itself"):
+        evidence_of(wrong)
+
+
+def test_a_form_of_a_later_version_is_not_taken_for_another() -> None:
+    series = compression_series({"w": (4, 8)}, {"w": {"axes 0": [0.1]}}, steps=(1,))
+    series = replace(series, coords={**series.coords, "form": ("sketched",)})
+    with pytest.raises(ReportError, match="does not know"):
+        evidence_of(report(series))

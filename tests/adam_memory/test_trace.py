@@ -81,6 +81,8 @@ def line(
         line(axes="(1, 1)"),
         line(axes="abc"),
         line(step="1.5"),
+        line(step="-1"),
+        line(step=str(2**63)),  # no int64: was once an OverflowError
         line(step=""),
         line(snr="-1"),
         line(snr="two"),

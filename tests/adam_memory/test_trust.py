@@ -139,7 +139,7 @@ def test_every_sentence_is_whole() -> None:
 
 def test_rates_of_the_log_come_before_those_of_the_checkpoints() -> None:
     rows = [
-        Row("effective_lr", step, 0.0, per_layer({"a": 9.0, "b": 9.0}, beside={"learning_rate": b}))
+        Row("effective_lr", step, 0.0, per_layer({"a": 9.0, "b": 9.0}, beside={"lr": b}))
         for step, b in ((0, {"a": 0.0, "b": 0.0}), (500, {"a": 0.1, "b": 0.3}), (900, {"a": 0.05}))
     ]
     saved = series_of(entry("effective_lr", ("layer",)), rows)

@@ -98,3 +98,32 @@ def test_the_states_of_adam_mini(tmp_path):
         {"0.weight", "0.bias", "1.weight", "1.bias"},
     )
     assert "one number a block" in moments_of(state, "0.weight", (5, 6))
+
+
+def test_both_betas_in_one_tensor_are_read(tmp_path):
+    model = network()
+    stored = stepped(model, torch.optim.AdamW(model.parameters()))
+    stored["param_groups"][0]["betas"] = torch.tensor([0.5, 0.75])
+    found = moments_of(opened(tmp_path, model, stored), "0.weight", (5, 6))
+    assert (found.beta1, found.beta2) == (0.5, 0.75)
+
+
+def test_one_tensor_without_momentum_does_not_cost_the_others(tmp_path):
+    model = network()
+    stored = stepped(model, torch.optim.AdamW(model.parameters()))
+    del stored["state"][0]["exp_avg"]
+    state = opened(tmp_path, model, stored)
+    assert state.family == "adam"
+    assert moments_of(state, "0.weight", (5, 6)).first is None
+    assert moments_of(state, "1.weight", (3, 5)).first is not None
+
+
+def test_three_betas_end_nothing(tmp_path):
+    """AdEMAMix: a slow average beside, and three shares."""
+    model = network()
+    stored = stepped(model, torch.optim.AdamW(model.parameters()))
+    for own in stored["state"].values():
+        own["exp_avg_slow"] = own["exp_avg"].clone()
+    stored["param_groups"][0]["betas"] = (0.9, 0.999, 0.9999)
+    told = moments_of(opened(tmp_path, model, stored), "0.weight", (5, 6))
+    assert "no two shares: (0.9, 0.999, 0.9999)" in told

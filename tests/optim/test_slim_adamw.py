@@ -215,6 +215,7 @@ def test_the_path_of_a_plan(suffix: str, tmp_path: Path) -> None:
         ({"forms": {"0.weight": EIGHT_BIT}}, "no 8-bit second moment"),
         ({"forms": {"0.weight": "axis 1"}}, "a form that does not exist"),
         ({"forms": {"0.weight": "axes 1,1"}}, "a form that does not exist"),
+        ({"forms": {"0.weight": mean_over(-1)}}, "a form that does not exist"),
         ({"forms": {"0.weight": "axes 2"}}, "cannot be kept as 'axes 2'"),
         ({"forms": {"0.weight": "blocks 5"}}, "cannot be kept as 'blocks 5'"),
         ({"forms": {"0.bias": "factored"}}, "cannot be kept as 'factored'"),
@@ -274,3 +275,16 @@ def test_dyntools_reads_its_state_live_and_from_a_checkpoint(tmp_path: Path) -> 
         assert full.steps == 3
         second = optimizer.state[dict(model.named_parameters())["0.bias"]]["exp_avg_sq"]
         assert torch.equal(full.v(), second)
+
+
+def test_a_plan_for_the_other_layout_is_refused(tmp_path: Path) -> None:
+    """`axes 0` fits (6, 8) and (8, 6), and means rows of one and columns of the other."""
+    plan = tmp_path / "plan.toml"
+    line = '"0.weight" = {{ form = "axes 0", shape = [{}] }}'
+    plan.write_text("schema = 1\n[tensors]\n" + line.format("6, 8"))
+    with pytest.raises(UsageError, match="another shape of 0.weight") as caught:
+        slim(net(), plan)
+    assert "(6, 8), here (8, 6)" in str(caught.value)
+    for shape in ("8, 6", "8, 6, 1"):
+        plan.write_text("schema = 1\n[tensors]\n" + line.format(shape))
+        assert slim(net(), plan).param_groups[0]["forms"][0] == "axes 0"

@@ -11,6 +11,7 @@ import torch
 from dyntools.checkpoint import OptimizerState
 from dyntools.errors import ProblemError
 from dyntools.moments import Moments, moments_of
+from dyntools.problem import Engine
 from dyntools.problem.second_moments import Estimate, estimated
 from tests import problems
 
@@ -48,6 +49,20 @@ def test_equal_gradients_give_the_closed_form_of_adam(steps: int) -> None:
     np.testing.assert_allclose(found.first.read().numpy(), (1 - 0.8**steps) * whole, rtol=1e-12)
     np.testing.assert_allclose(found.v_hat().numpy(), whole**2, rtol=1e-12)
     assert found.steps == steps
+
+
+def test_averages_of_bfloat16_gradients_are_taken_in_float32() -> None:
+    """In bfloat16 0.999 v rounds to v: an average kept in it does not forget."""
+    problem, _ = problems.linear_regression(EXAMPLES, engine=Engine(dtype=torch.bfloat16))
+    risk = problems.snapshot_of(problem).risk()
+
+    def v_hat(gradients: int) -> np.ndarray:
+        state = estimated(risk, Estimate(gradients, EXAMPLES))
+        found = moments_of(state, "weight", (3, 4))
+        assert isinstance(found, Moments)
+        return found.v_hat().numpy()
+
+    np.testing.assert_allclose(v_hat(600), v_hat(1), rtol=1e-4)
 
 
 def test_batches_of_one_give_the_mean_squared_gradient_of_an_example() -> None:

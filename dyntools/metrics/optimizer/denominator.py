@@ -1,4 +1,4 @@
-"""The denominator of Adam: √v̂ of one tensor in float64, or why it cannot be had.
+"""Numerator and denominator of Adam: m̂ and √v̂ of one tensor in float64, or why there is none.
 
 float64 because v near 1e-24 is the square of a gradient of 1e-12: in float32 its quotients would be
 rounded to zero long before √v̂ is (Kingma & Ba 2015, Adam, arXiv:1412.6980).
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
+
+from dyntools.metrics.layers import Row, failed, missing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +37,16 @@ def root(found: Moments) -> Tensor | str:
     """√v̂, likewise."""
     v = second_moment(found)
     return v if isinstance(v, str) else v.sqrt_()
+
+
+def first_moment(found: Moments) -> Tensor | Row:
+    """m̂ in float64, of the shape of the tensor, a copy; a row that says why there is none."""
+    mean = found.m_hat()
+    if mean is None:
+        return missing(NO_FIRST)
+    if tuple(mean.shape) != found.shape:
+        return failed(f"the first moment has another shape: {tuple(mean.shape)}")
+    return mean
 
 
 def precision(snapshot: Snapshot) -> str:

@@ -23,10 +23,17 @@ import numpy as np
 
 from dyntools.assembly import stack_layers
 from dyntools.forms import EIGHT_BIT, FACTORED, FULL, Form, expanded, mean_over, reduced
+from dyntools.linalg.blockwise import blocks
 from dyntools.measurement import Measurement, skipped
 from dyntools.metrics.layers import Row, failed, missing
 from dyntools.metrics.metric import Metric
-from dyntools.metrics.optimizer.denominator import NO_FIRST, UNSEEN, precision, second_moment
+from dyntools.metrics.optimizer.denominator import (
+    NO_FIRST,
+    UNSEEN,
+    first_moment,
+    precision,
+    second_moment,
+)
 from dyntools.metrics.optimizer.partitions import adam_mini, subset_norm
 from dyntools.metrics.optimizer.tensors import method, moments
 
@@ -38,10 +45,9 @@ if TYPE_CHECKING:
 
 DIMS = ("layer", "form")
 BESIDE = ("cosine", "v_error", "bytes", "bytes_full", "kept", "axis")
-ONE_VALUE = "one value: there is nothing to compress"
+NOTHING = "fewer than two values: there is nothing to compress"
 NO_UPDATE = f"{NO_FIRST}, so that there is no update to compare; the error of v is beside"
 NOT_MOVED = "the first moment is zero everywhere: there is no update to compare"
-BLOCK = 2**18  # values at a time, 2 MB of float64; as of linalg.blockwise
 
 
 def measure(snapshot: Snapshot) -> Measurement:
@@ -73,7 +79,7 @@ def _of_tensor(snapshot: Snapshot, name: str, found: Moments | str) -> Measureme
     """All forms of one tensor, (1, forms)."""
     shape = snapshot.params.shapes.get(name, ()) if isinstance(found, str) else found.shape
     if math.prod(shape) < 2:
-        reason = found if isinstance(found, str) else ONE_VALUE
+        reason = found if isinstance(found, str) else NOTHING
         return replace(skipped(reason, DIMS), skipped={name: reason})
     forms = alternatives(snapshot, name, shape)
     rows = dict.fromkeys(forms, missing(found)) if isinstance(found, str) else _rows(found, forms)
@@ -111,15 +117,14 @@ def _rows(found: Moments, forms: dict[str, Form | str]) -> dict[str, Row]:
 
 def _update(found: Moments, v: Tensor) -> Tensor | Row:
     """u in float64, or why there is none."""
-    u = found.m_hat()
-    if u is None:
+    if found.first is None:
         return missing(NO_UPDATE)
-    if u.shape != v.shape:
-        return failed(f"the first moment has another shape: {tuple(u.shape)}")
-    flat, of_v = u.reshape(-1), v.reshape(-1)
-    for part in _parts(v.numel()):
-        flat[part].div_(of_v[part].sqrt().add_(found.eps))
-    length = float(flat.square().sum())
+    u = first_moment(found)
+    if isinstance(u, Row):
+        return u
+    for part, of_v in zip(blocks(u), blocks(v), strict=True):  # views, as both are float64
+        part.div_(of_v.sqrt().add_(found.eps))
+    length = float(u.square().sum())
     if not math.isfinite(length):
         return failed("the update is not finite: a moment is NaN or inf, or √v̂ + eps is zero")
     return u if length else failed(NOT_MOVED)
@@ -144,22 +149,21 @@ def _row(found: Moments, v: Tensor, update: Tensor | Row, form: Form) -> Row:
 
 
 def _again(form: Form, v: Tensor) -> Tensor:
-    """v as it is read back from this form, of the shape of v."""
+    """v as it is read back from this form, written out in the shape of v."""
     from dyntools.linalg.eight_bit import dequantised, quantised
 
     if form.kind == "8-bit":
         return dequantised(*quantised(v), tuple(v.shape))
-    return expanded(form, reduced(form, v), v.shape).expand(v.shape)
+    return expanded(form, reduced(form, v), v.shape).expand(v.shape).contiguous()
 
 
 def _error_of_v(again: Tensor, v: Tensor) -> float:
     """|v' - v| / |v|; in units of the largest v, as squares of small ones are below float64."""
     unit = float(v.max())
-    flat, of_v = again.reshape(-1), v.reshape(-1)
     off = length = 0.0
-    for part in _parts(v.numel()):
-        off += float((flat[part] - of_v[part]).div_(unit).square_().sum())
-        length += float((of_v[part] / unit).square_().sum())
+    for after, before in zip(blocks(again), blocks(v), strict=True):
+        off += float((after - before).div_(unit).square_().sum())
+        length += float((before / unit).square_().sum())
     return math.sqrt(off / length)
 
 
@@ -168,21 +172,16 @@ def _error_of_update(again: Tensor, v: Tensor, u: Tensor, eps: float) -> tuple[f
 
     u' - u = u (√v - √v') / (√v' + eps), which is 0 where v' = v whatever the rounding.
     """
-    flat, of_v, of_u = again.reshape(-1), v.reshape(-1), u.reshape(-1)
     off = along = length = 0.0
-    for part in _parts(v.numel()):
-        root = flat[part].sqrt()
-        change = (of_v[part].sqrt() - root).div_(root.add_(eps)).mul_(of_u[part])
+    for after, before, move in zip(blocks(again), blocks(v), blocks(u), strict=True):
+        root = after.sqrt()
+        change = (before.sqrt() - root).div_(root.add_(eps)).mul_(move)
         off += float(change.square().sum())
-        along += float((change * of_u[part]).sum())
-        length += float(of_u[part].square().sum())
+        along += float((change * move).sum())
+        length += float(move.square().sum())
     moved = length + 2 * along + off  # |u'|²
-    cosine = (length + along) / math.sqrt(length * moved) if moved > 0 else math.nan
+    cosine = (length + along) / (math.sqrt(length) * math.sqrt(moved)) if moved > 0 else math.nan
     return math.sqrt(off / length), min(cosine, 1.0)
-
-
-def _parts(count: int) -> list[slice]:
-    return [slice(start, start + BLOCK) for start in range(0, count, BLOCK)]
 
 
 METRIC = Metric(

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 DIMS = ("layer", "axes")
 BESIDE = ("corrected", "n_eff", "ceiling", "kept", "size", "constant", "zero")
-ONE_VALUE = "one value: there is nothing to average"
+NOTHING = "fewer than two values: there is nothing to average"
 DROPPED = "without slices that are all zero or constant"
 
 
@@ -69,7 +69,7 @@ def _of_tensor(snapshot: Snapshot, name: str, found: Moments | str) -> Measureme
     shape = snapshot.params.shapes.get(name, ()) if isinstance(found, str) else found.shape
     labels = tuple(",".join(map(str, axes)) for axes in subsets(shape))
     if not labels or not math.prod(shape):
-        reason = found if isinstance(found, str) else ONE_VALUE
+        reason = found if isinstance(found, str) else NOTHING
         return replace(skipped(reason, DIMS), skipped={name: reason})
     if isinstance(found, str):
         return _nothing(name, shape, labels, Status.skipped, found)

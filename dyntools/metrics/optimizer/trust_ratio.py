@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, cast
 from dyntools.linalg.blockwise import ROUNDING, norm
 from dyntools.metrics.layers import Row, failed, missing
 from dyntools.metrics.metric import Metric
-from dyntools.metrics.optimizer.denominator import NO_FIRST, precision, root
+from dyntools.metrics.optimizer.denominator import first_moment, precision, root
 from dyntools.metrics.optimizer.tensors import by_tensor
 from dyntools.moments import Moments
 
@@ -64,11 +64,11 @@ def measure(snapshot: Snapshot) -> Measurement:
 
 def _step(found: Moments, weight: Tensor, decay: float) -> Tensor | Row:
     """m̂/(√v̂ + eps) + decay · w in float64, on the device of the moments."""
-    size, mean = root(found), found.m_hat()
+    size, mean = root(found), first_moment(found)
     if isinstance(size, str):
         return failed(size)
-    if mean is None:
-        return missing(NO_FIRST)
+    if isinstance(mean, Row):
+        return mean
     update = mean.div_(size.add_(found.eps))
     return update.add_(weight.to(update.device).double(), alpha=decay) if decay else update
 

@@ -21,9 +21,9 @@ import math
 from typing import TYPE_CHECKING
 
 from dyntools.linalg.blockwise import norm
-from dyntools.metrics.layers import Row, failed, missing
+from dyntools.metrics.layers import Row, failed
 from dyntools.metrics.metric import Metric
-from dyntools.metrics.optimizer.denominator import NO_FIRST, UNSEEN, precision, root
+from dyntools.metrics.optimizer.denominator import UNSEEN, first_moment, precision, root
 from dyntools.metrics.optimizer.quantiles import LEVELS, quantiles
 from dyntools.metrics.optimizer.tensors import by_tensor
 from dyntools.moments import Moments, effective_samples
@@ -43,11 +43,11 @@ def measure(snapshot: Snapshot) -> Measurement:
     stored = precision(snapshot)
 
     def row(name: str, found: Moments) -> Row:
-        spread, mean = root(found), found.m_hat()
+        spread, mean = root(found), first_moment(found)
         if isinstance(spread, str):
             return failed(spread)
-        if mean is None:
-            return missing(NO_FIRST)
+        if isinstance(mean, Row):
+            return mean
         seen = spread > 0.0
         count = int(seen.sum())
         if not count:

@@ -17,7 +17,7 @@ from dyntools.live import snapshot_of
 from dyntools.measurement import Measurement, Status
 from dyntools.measuring import measure
 from dyntools.metrics.optimizer.denominator import UNSEEN
-from dyntools.metrics.optimizer.second_moment_snr import DROPPED, METRIC, ONE_VALUE, corrected
+from dyntools.metrics.optimizer.second_moment_snr import DROPPED, METRIC, NOTHING, corrected
 from dyntools.moments import effective_samples
 from tests.matrices import gaussian
 from tests.metrics.optimizer.adam_states import adam_snapshot, without
@@ -221,7 +221,7 @@ def test_zero_everywhere_fails_with_its_reason() -> None:
 @pytest.mark.parametrize("shape", [(), (1,), (1, 1)], ids=str)
 def test_one_value_is_left_out(shape: tuple[int, ...]) -> None:
     found = measure(adam_snapshot({"w": torch.ones(shape)}), METRIC)
-    assert found.skipped == {"w": ONE_VALUE}
+    assert found.skipped == {"w": NOTHING}
     assert not found.values.size
 
 

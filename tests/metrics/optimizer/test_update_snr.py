@@ -101,6 +101,8 @@ def test_what_cannot_be_measured_says_why() -> None:
     assert "no gradient" in found.skipped["none"]
     assert "first moment holds" in found.skipped["ok"]
     assert found.beside["zero"][1] == 1.0
+    other = measure(adam_snapshot({"w": torch.ones(2)}, {"w": torch.ones(3)}), "update_snr")
+    assert "another shape" in other.skipped["w"]
     headless = measure(without(adam_snapshot({"w": torch.ones(2)}), "exp_avg"), "update_snr")
     assert headless.status[0] == Status.skipped
     assert "no first moment" in headless.skipped["w"]
