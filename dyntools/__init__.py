@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dyntools.analysis import analyze
     from dyntools.errors import DyntoolsError
     from dyntools.findings import find as find_findings
-    from dyntools.hdf5 import read as read_report
+    from dyntools.gathering import read as read_report
     from dyntools.live import snapshot_of
     from dyntools.measurement import Measurement, Status
     from dyntools.measuring import measure
@@ -42,7 +42,7 @@ _HOMES = {
     "make_plan": ("plan", "make_plan"),
     "measure": ("measuring", "measure"),
     "open_run": ("opening", "open_run"),
-    "read_report": ("hdf5", "read"),
+    "read_report": ("gathering", "read"),
     "snapshot_of": ("live", "snapshot_of"),
     "snapshots": ("run", "snapshots"),
 }

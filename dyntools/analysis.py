@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from dyntools import hdf5, provenance
-from dyntools.assembly import report_of_journal
 from dyntools.errors import CheckpointError, ProblemError, ReportError
+from dyntools.gathering import report_of_journal
 from dyntools.journal import Journal
 from dyntools.log import Log, Role
 from dyntools.measuring import UNREADABLE, device_of, measure_all

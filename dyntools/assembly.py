@@ -1,4 +1,4 @@
-"""Assembly: measurements, one a step, become series; a journal, or the parts of shards, a report.
+"""Assembly: measurements, one a step, become series; the parts of shards, a report.
 
 Layers may come and go along a run. A series has the union of all labels, in the order in which they
 first appear, and what a step did not hold is NaN with the status `absent`.
@@ -7,17 +7,15 @@ first appear, and what a step did not hold is NaN with the status `absent`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dyntools import journal
 from dyntools.errors import ReportError
 from dyntools.journal import Row
 from dyntools.measurement import Coordinate, Measurement, Status
-from dyntools.report import CheckpointRow, Omission, Report, Series
+from dyntools.report import Omission, Report, Series
 
 
 def stack_layers(parts: Sequence[Measurement], dims: tuple[str, ...]) -> Measurement:
@@ -79,52 +77,6 @@ def _joined_methods(parts: Sequence[Measurement]) -> str:
     if len(counts) <= 1:
         return next(iter(counts), "")
     return "; ".join(f"{method} ({n} layers)" for method, n in counts.items() if method)
-
-
-def report_of_journal(path: Path) -> Report:
-    """Everything a journal holds. Later lines replace earlier ones of the same metric and step.
-
-    Each line stands for itself: a damaged one is skipped and counted; --resume measures it anew.
-    """
-    header: Mapping[str, Any] = {}
-    rows: dict[tuple[str, int], Row] = {}
-    checkpoints: dict[str, CheckpointRow] = {}
-    log, notes = None, []
-    damaged = 0
-    for record in journal.read(path):
-        try:
-            kind = record["kind"]
-            if kind == "header":
-                header = record
-            elif kind == "measurement":
-                row = journal.decode_row(record)
-                rows[row.metric, row.step] = row
-            elif kind == "checkpoint":
-                fields = {key: value for key, value in record.items() if key != "kind"}
-                checkpoints[record["path"]] = CheckpointRow(**fields)
-            elif kind == "log":
-                log = journal.decode_log(record)
-            elif kind == "note":
-                notes.append(record["sentence"])
-            damaged += kind == "damaged"
-        except (KeyError, TypeError, ValueError, AttributeError):
-            damaged += 1
-    if damaged:
-        notes.append(f"damaged lines of the journal that were skipped: {damaged}")
-    if not header:
-        raise ReportError("The journal is empty: nothing was finished.", where=str(path))
-    series = {}
-    for entry in header["plan"]:
-        of_metric = [row for (metric, _), row in rows.items() if metric == entry["metric"]]
-        if of_metric:
-            series[entry["metric"]] = series_of(entry, of_metric)
-    return Report(
-        attributes=header["attributes"],
-        series=series,
-        checkpoints=tuple(checkpoints.values()),
-        log=log,
-        notes=tuple(dict.fromkeys(notes)),
-    )
 
 
 def series_of(entry: Mapping[str, Any], rows: Sequence[Row]) -> Series:

@@ -10,6 +10,7 @@ Lines, by their `kind`:
     log           the training log that the analysis saw
     note          one sentence
     measurement   one metric at one step
+    scalars       what a live training loop logged at one step: name → number
     finished      the last line of an undisturbed run
 """
 
@@ -19,7 +20,8 @@ import base64
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,6 +36,7 @@ from dyntools.measurement import Measurement
 from dyntools.report import CheckpointRow
 
 JOURNAL_VERSION = 1
+BEGINNING = b'{"kind": "header"'  # of every journal
 Record = dict[str, Any]
 
 
@@ -103,6 +106,10 @@ class Journal:
     def note(self, sentence: str) -> None:
         self.write("note", sentence=sentence)
 
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        # JSON of its own has no NaN, Python's has; both ends are Python's.
+        self.write("scalars", step=step, time=time.time(), values=dict(values))
+
     def measurement(self, row: Row) -> None:
         self.write("measurement", **encode_row(row))
 
@@ -113,20 +120,25 @@ def read(path: Path) -> Iterator[Record]:
     Raises ReportError when the file is no journal or comes from a newer dyntools.
     """
     with open(path, "rb") as file:
-        for number, line in enumerate(file):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                record = json.loads(line)
-                kind = record["kind"]
-            except (ValueError, TypeError, KeyError) as error:
-                if number:
-                    yield {"kind": "damaged", "line": number + 1}
-                    continue
-                raise _not_a_journal(path, "a first line that is no record") from error
-            if number == 0:
-                _check_header(path, record, kind)
-            yield record
+        yield from records(file, path)
+
+
+def records(lines: Iterable[bytes], path: Path, first: int = 0) -> Iterator[Record]:
+    """The records of lines, the first of which is line `first` of the journal; as `read` does."""
+    for number, line in enumerate(lines, first):
+        if not line.endswith(b"\n"):
+            return
+        try:
+            record = json.loads(line)
+            kind = record["kind"]
+        except (ValueError, TypeError, KeyError) as error:
+            if number:
+                yield {"kind": "damaged", "line": number + 1}
+                continue
+            raise _not_a_journal(path, "a first line that is no record") from error
+        if number == 0:
+            _check_header(path, record, kind)
+        yield record
 
 
 def _check_header(path: Path, record: Record, kind: object) -> None:

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from dyntools.checkpoint import Entry, OptimizerState
 from dyntools.checkpoints.constants import constant
 from dyntools.checkpoints.optimizer_state import family_of, marks_of, parts_of
+from dyntools.errors import CheckpointError
 from dyntools.layer_kinds import BY_NAME, Kinds
+from dyntools.log import Log
 from dyntools.problem import Problem
 from dyntools.problem.matching import bare
 from dyntools.snapshot import Snapshot, Tensors
@@ -30,12 +32,16 @@ def snapshot_of(
     initial: Snapshot | None = None,
     previous: Snapshot | None = None,
     earlier: Snapshot | None = None,
+    log: Log | None = None,
+    gradients: bool = False,
     kinds: Kinds = BY_NAME,
 ) -> Snapshot:
     """The model as it is now, on the device of its parameters.
 
     previous, initial: snapshots of copies, as these tensors change with training. earlier: the
-    snapshot measured last, for warm starts. kinds: what part of the network each tensor is.
+    snapshot measured last, for warm starts. log: what the loop has logged so far. gradients: those
+    that lie in `.grad` now, which are read when a metric asks. kinds: what part of the network each
+    tensor is.
     """
     params = {bare(n): p.detach() for n, p in model.named_parameters() if p.requires_grad}
     frozen = {bare(n): p.detach() for n, p in model.named_parameters() if not p.requires_grad}
@@ -45,13 +51,40 @@ def snapshot_of(
         Tensors.of(params),
         initial=initial,
         previous=previous,
+        log=log,
         device=next(iter(params.values())).device if params else torch.device("cpu"),
+        config=config_of(model),
         buffers=Tensors.of({**frozen, **buffers}),
         open_optimizer=None if optimizer is None else lambda: state_of(model, optimizer),
         problem=problem,
+        gradients=gradients_of(model) if gradients else None,
         earlier=None if earlier is None else replace(earlier, earlier=None, previous=None),
         kinds=kinds,
     )
+
+
+def config_of(model: nn.Module) -> Mapping[str, object]:
+    """The configuration that a Hugging Face model carries and saves beside its weights."""
+    inner = getattr(model, "_orig_mod", getattr(model, "module", model))
+    told = getattr(getattr(inner, "config", None), "to_dict", None)
+    return told() if callable(told) else {}
+
+
+def gradients_of(model: nn.Module) -> Tensors:
+    """What lies in `.grad` of the trainable parameters; those without one are left out.
+
+    Nothing is kept: after `zero_grad` the gradients are gone from here as well.
+    """
+    found = {bare(n): p for n, p in model.named_parameters() if p.requires_grad}
+    having = {name: tuple(p.shape) for name, p in found.items() if p.grad is not None}
+
+    def read(name: str) -> Tensor:
+        gradient = found[name].grad
+        if gradient is None:
+            raise CheckpointError(f"The gradient of {name} is gone.", remedy="before zero_grad")
+        return gradient.detach().to_dense() if gradient.is_sparse else gradient.detach()
+
+    return Tensors(having, read)
 
 
 def state_of(model: nn.Module, optimizer: torch.optim.Optimizer) -> OptimizerState:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,6 +29,8 @@ from dyntools.snapshot import Snapshot
 
 # Metrics that see vectors through operators alone, so that these may be cut over processes.
 SHARDED = ("hessian_top", "gauss_newton_top")
+RAISED = "it raised"  # how the reason begins when a metric itself failed
+NO_MEMORY = "out of memory on"
 UNREADABLE = "cannot be read"  # how the reason begins when the file, not the number, is at fault
 
 
@@ -47,6 +49,7 @@ class Advance:
 
 
 Told = Callable[[Advance], None]
+Caught = tuple[type[Exception], ...]
 
 
 def measure(snapshot: Snapshot, metric: Metric | str, **settings: Setting) -> Measurement:
@@ -61,9 +64,14 @@ def measure(snapshot: Snapshot, metric: Metric | str, **settings: Setting) -> Me
 
 
 def measure_all(
-    snapshot: Snapshot, tasks: Sequence[Task], told: Told = lambda advance: None
+    snapshot: Snapshot,
+    tasks: Sequence[Task],
+    told: Told = lambda advance: None,
+    caught: Caught = (),
 ) -> Iterator[Row]:
     """Several metrics on one snapshot, tensor by tensor where they are layerwise.
+
+    caught: errors that are rows with a reason beside those of bad data, which always are.
 
     What metrics share, such as a spectrum, is on the account of the first that asks for it. `told`
     hears after each tensor, each product with the Hessian and each metric.
@@ -74,33 +82,35 @@ def measure_all(
     layerwise = [task for task in able if task.metric.layerwise]
     sizes = {name: math.prod(shape) for name, shape in snapshot.params.shapes.items()}
     done, total = 0, max(sum(sizes.values()), 1)
-    names = _tensors(snapshot, layerwise)
+    names = _tensors(snapshot, layerwise, caught)
     with _one_thread():
         for name in names:
             one = snapshot.only(name)
             for task in layerwise:
                 started = time.perf_counter()
-                parts[task.name].append(_guarded(one, task, name))
+                parts[task.name].append(_guarded(one, task, name, caught=caught))
                 seconds[task.name] += time.perf_counter() - started
             done += sizes.get(name, 0)
             told(Advance(tuple(task.name for task in layerwise), done / total))
     try:
-        yield from _rows(snapshot, tasks, parts, seconds, told)
+        yield from _rows(snapshot, tasks, parts, seconds, told, caught)
     finally:
         snapshot.release()
 
 
-def _tensors(snapshot: Snapshot, layerwise: Sequence[Task]) -> tuple[str, ...]:
+def _tensors(snapshot: Snapshot, layerwise: Sequence[Task], caught: Caught) -> tuple[str, ...]:
     """What is gone through one by one; with the states of an optimizer that have no name.
 
-    Second moments are estimated here, with all threads, where that is asked for.
+    Second moments are estimated here, and the problem's gradient taken, with all threads, where
+    that is asked for.
     """
+    if any("gradients" in task.metric.needs for task in layerwise) and snapshot.gradients is None:
+        with suppress(ProblemError, *caught), blamed(snapshot.problem):  # each metric will say so
+            snapshot.gradient_of_problem(next(iter(snapshot.params)))
     if any("moments" in task.metric.needs for task in layerwise):
-        try:
-            with blamed(snapshot.problem):
-                return snapshot.tensors()
-        except (CheckpointError, ProblemError):
-            pass  # each metric of the optimizer will say so
+        # Each metric of the optimizer will say so.
+        with suppress(CheckpointError, ProblemError, *caught), blamed(snapshot.problem):
+            return snapshot.tensors()
     return tuple(snapshot.params) if layerwise else ()
 
 
@@ -110,6 +120,7 @@ def _rows(
     parts: Mapping[str, Sequence[Measurement]],
     seconds: Mapping[str, float],
     told: Told,
+    caught: Caught,
 ) -> Iterator[Row]:
     """The rows of all tasks in order; those that are not layerwise are measured here."""
     for task in tasks:
@@ -119,7 +130,7 @@ def _rows(
         elif task.metric.layerwise:
             found = stack_layers(parts[task.name], task.metric.dims)
         else:
-            found = _guarded(snapshot, task, "", told)
+            found = _guarded(snapshot, task, "", told, caught)
         told(Advance((task.name,), 1.0))
         elapsed = seconds[task.name] + time.perf_counter() - started
         yield Row(task.name, snapshot.step, elapsed, found)
@@ -151,7 +162,9 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _guarded(snapshot: Snapshot, task: Task, entry: str, told: Told | None = None) -> Measurement:
+def _guarded(
+    snapshot: Snapshot, task: Task, entry: str, told: Told | None = None, caught: Caught = ()
+) -> Measurement:
     """The measurement, or an empty one with the reason when the data do not allow it."""
     try:
         with _agreeing(snapshot, task, entry), blamed(snapshot.problem):
@@ -163,9 +176,11 @@ def _guarded(snapshot: Snapshot, task: Task, entry: str, told: Told | None = Non
     except ProblemError as error:
         reason = error.what + (f" ({error.found})" if error.found else "")
     except torch.OutOfMemoryError:
-        reason = f"out of memory on {snapshot.device}"
+        reason = f"{NO_MEMORY} {snapshot.device}"
     except np.linalg.LinAlgError as error:
         reason = f"the decomposition failed: {error}"
+    except caught as error:
+        reason = f"{RAISED} {type(error).__name__}: {error}"
     if task.metric.dims == ("layer",):
         return per_layer({entry: math.nan}, skipped={entry: reason})
     return replace(skipped(reason, task.metric.dims), skipped={entry: reason})

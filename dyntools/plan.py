@@ -32,6 +32,8 @@ MISSING = {
     "optimizer": "the checkpoint holds no optimizer state",
     "moments": "the checkpoint holds no optimizer state: estimate its second moments with"
     " --estimate-second-moments 200 and --problem",
+    "gradients": "no checkpoint holds the gradients of training: measure live, with a Recorder, or"
+    " give the loss with --problem FILE.py:NAME",
     "problem": "the loss of the run is not known: give it with --problem FILE.py:NAME",
 }
 
@@ -59,7 +61,7 @@ class Task:
         of_probe = {}
         if estimate is not None and "moments" in metric.needs:
             of_probe = {"probe": probe, "second_moments": estimate.sentence}
-        elif probe and "problem" in metric.needs:
+        elif probe and {"problem", "gradients"} & set(metric.needs):
             of_probe = {"probe": probe}
         return {
             "metric": metric.name,
@@ -149,7 +151,7 @@ def make_plan(
     ordered = tuple(sorted(tasks, key=lambda task: order.index(task.name)))
     needs = {need for task in ordered for need in task.metric.needs}
     estimate = estimate if "moments" in needs else None
-    needed = "problem" in needs or estimate is not None
+    needed = bool(needs & {"problem", "gradients"}) or estimate is not None
     if not needed and problem is not None and needs & {"optimizer", "moments"}:
         needed = lacks_names(run)  # its model has the order of the parameters
     return Plan(ordered, left_out, problem if needed else None, estimate)
@@ -170,6 +172,7 @@ def lacking_in(
         "optimizer": any(checkpoint.has_optimizer for checkpoint in run.checkpoints),
         "moments": any(checkpoint.has_optimizer for checkpoint in run.checkpoints)
         or (estimate is not None and problem is not None),
+        "gradients": problem is not None,
         "problem": problem is not None,
     }
     missing = {**MISSING, "params": _no_parameters(run), "problem": _no_problem(run)}
@@ -245,6 +248,7 @@ def lacking(metric: Metric, snapshot: Snapshot) -> str:
         "log": snapshot.log is not None,
         "optimizer": snapshot.open_optimizer is not None,
         "moments": snapshot.open_optimizer is not None or snapshot.estimate is not None,
+        "gradients": snapshot.gradients is not None or snapshot.problem is not None,
         "problem": snapshot.problem is not None,
     }
     return next((MISSING[need] for need in metric.needs if not has.get(need, False)), "")

@@ -53,6 +53,13 @@ def attributes(
         "left_out_metrics": dict(plan.left_out),
         "left_out_tensors": dict(run.left_out),
         "shapes": shapes_of(run),
+        **surroundings(),
+    }
+
+
+def surroundings() -> dict[str, object]:
+    """The time and the versions of what computes."""
+    return {
         "started": now(),
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",

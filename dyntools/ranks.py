@@ -160,6 +160,21 @@ def launched() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
+def rank_of_training() -> int:
+    """The rank of this process in a training that is already distributed; 0 of one that is not."""
+    started = distributed.is_available() and distributed.is_initialized()
+    return distributed.get_rank() if started else 0
+
+
+def any_of_training(flag: bool, device: torch.device) -> bool:
+    """Whether any process of a distributed training says so; each of them must ask."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return flag
+    said = torch.tensor([float(flag)], device=device)
+    distributed.all_reduce(said)
+    return bool(said.item() > 0)
+
+
 def own(device: torch.device) -> torch.device:
     """The device of this process: of GPUs the one with its number on this machine.
 

@@ -84,6 +84,8 @@ class Snapshot:
     buffers: what else the model holds, such as running statistics.
     open_optimizer: opens the state of the optimizer; None where there is none.
     problem: the loss behind the run; None for what needs only weights.
+    gradients: those that training took its last step by, where they are known; without the tensors
+        that had none.
     earlier: the snapshot measured before this one, from which iterations may start warm; whatever
         it knows changes what a number costs, and the number only within its error.
     kinds: what part each tensor plays, by its name.
@@ -100,6 +102,7 @@ class Snapshot:
     buffers: Tensors = field(default_factory=lambda: Tensors.of({}))
     open_optimizer: Callable[[], OptimizerState | None] | None = None
     problem: Problem | None = None
+    gradients: Tensors | None = None
     earlier: Snapshot | None = None
     kinds: Kinds = BY_NAME
     estimate: Estimate | None = None
@@ -166,6 +169,26 @@ class Snapshot:
         problem = self.problem
         shapes, others = self.params.shapes, self.buffers.shapes
         return self.once("risk", lambda: risk_of(problem, self._read, shapes, others, self.device))
+
+    def gradient_of_problem(self, name: str) -> Tensor:
+        """The gradient of the problem by one tensor, computed once for all of them.
+
+        It is computed where the whole snapshot asks first; one reduced by `only` only knows it.
+        Raises ProblemError as `risk` does.
+        """
+
+        def attempt() -> Mapping[str, Tensor] | ProblemError:
+            try:
+                risk = self.risk()
+                parts = risk.layout.split(risk.gradient())
+            except ProblemError as error:
+                return error  # once for all tensors
+            return dict(zip(risk.layout.names, parts, strict=True))
+
+        found = self.once(("vectors", "gradient"), attempt)
+        if isinstance(found, ProblemError):
+            raise found
+        return found[name]
 
     def _read(self, name: str) -> Tensor:
         return self.params[name] if name in self.params else self.buffers[name]

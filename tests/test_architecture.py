@@ -20,7 +20,7 @@ LAYERS = (
     ("report", "moments"),
     ("journal", "hdf5"),
     ("assembly", "linalg", "adam_memory", "ranks"),
-    ("findings", "views", "optim"),
+    ("findings", "views", "optim", "gathering"),
     ("problem",),
     ("snapshot", "operators"),
     ("metrics", "checkpoints", "logs"),
@@ -31,12 +31,22 @@ LAYERS = (
     ("provenance", "measuring"),
     ("meter",),
     ("analysis", "verification"),
-    ("cli",),
+    ("cli", "callbacks"),
 )
 WITHIN = {("measurement", "errors"), ("log", "errors"), ("views", "findings")}
 TORCH_FREE = (
-    *("errors", "measurement", "log", "report", "journal", "hdf5", "assembly", "findings"),
-    *("views", "metrics", "logs", "checkpoint", "matrix", "forms", "moments", "cli"),
+    *(
+        "errors",
+        "measurement",
+        "log",
+        "report",
+        "journal",
+        "hdf5",
+        "assembly",
+        "gathering",
+        "findings",
+    ),
+    *("findings", "views", "metrics", "logs", "checkpoint", "matrix", "forms", "moments", "cli"),
     "adam_memory",
 )
 HOMES = {"h5py": "hdf5", "matplotlib": "views", "typer": "cli", "threadpoolctl": "linalg"}

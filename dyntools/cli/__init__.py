@@ -22,7 +22,9 @@ from dyntools.cli import (
     metrics,
     plot,
     processes,
+    seal,
     show,
+    watch,
 )
 from dyntools.errors import USE_OR_DATA_ERROR, DyntoolsError
 
@@ -38,7 +40,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (inspect, analyze, merge, show, plot, adam_memory, metrics, doctor):
+COMMANDS = (inspect, analyze, merge, show, plot, watch, seal, adam_memory, metrics, doctor)
+for command in COMMANDS:
     app.command(name=command.__name__.rsplit(".", 1)[-1].replace("_", "-"))(command.command)
 
 

@@ -186,11 +186,11 @@ def _report(source: memory_run.Source, trial: memory_run.Trial) -> tuple[Report,
         from dyntools.adam_memory.trace import report_of_trace
 
         return report_of_trace(path), None
-    if path.suffix.lower() == ".h5" or _is_hdf5(path):
-        source.refuse_run_options(trial, "a report")
-        from dyntools import hdf5
+    from dyntools import gathering
 
-        return hdf5.read(path), path
+    if path.suffix.lower() == ".h5" or _is_hdf5(path) or gathering.is_journal(path):
+        source.refuse_run_options(trial, "a report")
+        return gathering.read(path), path
     return source.analysed()
 
 

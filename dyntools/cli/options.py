@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RunPath = Annotated[
     str, typer.Argument(metavar="RUN", help="Directory of a run, one file, or a quoted glob.")
 ]
-ReportPath = Annotated[Path, typer.Argument(metavar="REPORT", help="A report (.h5).")]
+ReportPath = Annotated[Path, typer.Argument(metavar="REPORT", help="A report (.h5) or a journal.")]
 Initial = Annotated[
     Path | None,
     typer.Option("--initial", metavar="CKPT", help="The initial weights, if the run lacks them."),

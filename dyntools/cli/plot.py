@@ -20,10 +20,10 @@ def command(
 
     Example: dyntools plot run.h5 -o plots
     """
-    from dyntools import hdf5
+    from dyntools import gathering
     from dyntools.views import plots
 
-    report = hdf5.read(report_path)
+    report = gathering.read(report_path)
     if metric is not None:
         report[metric]  # raises with the nearest names
     try:

@@ -27,12 +27,12 @@ def command(
 
     Example: dyntools show run.h5 --metric effective_rank --layer '*.mlp.*'
     """
-    from dyntools import findings, hdf5
+    from dyntools import findings, gathering
     from dyntools.views import listings, tables, tabular
 
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude one another.")
-    report = hdf5.read(report_path)
+    report = gathering.read(report_path)
     if metric is not None:
         report[metric]  # raises with the nearest names
     if as_json:

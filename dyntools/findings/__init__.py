@@ -23,6 +23,7 @@ from dyntools.findings.overfitting import rule as overfitting
 from dyntools.findings.plateau import rule as plateau
 from dyntools.findings.progressive_sharpening import rule as progressive_sharpening
 from dyntools.findings.rank_collapse import rule as rank_collapse
+from dyntools.findings.spike_warning import rule as spike_warning
 from dyntools.findings.stale_curvature import rule as stale_curvature
 from dyntools.findings.unfinished import rule as unfinished
 from dyntools.findings.warmup_too_short import rule as warmup_too_short
@@ -32,6 +33,7 @@ RULES: tuple[Callable[[Report], tuple[Finding, ...]], ...] = (
     divergence,
     overfitting,
     loss_spikes,
+    spike_warning,
     unfinished,
     plateau,
     layer_stuck,

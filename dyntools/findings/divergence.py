@@ -64,11 +64,11 @@ def _finding(
     good_until: float,
 ) -> Finding:
     before = [pair for pair in usable_checkpoints(report, row.unit) if pair[0] <= good_until]
-    restart = (
-        f"Restart from checkpoint {before[-1][1].path} ({row.unit} {before[-1][0]})"
-        if before
-        else "Restart from the beginning"
-    )
+    restart = "Restart from the beginning"
+    if before:
+        restart = f"Restart from checkpoint {before[-1][1].path} ({row.unit} {before[-1][0]})"
+    elif not report.checkpoints and good_until > 0:  # as in live training, where none are known
+        restart += f", or from a checkpoint of {row.unit} {good_until:.0f} or before,"
     return Finding(
         rule="divergence",
         severity=severity,

@@ -15,7 +15,7 @@ from dyntools.errors import UsageError, nearest
 from dyntools.measurement import Measurement
 
 Setting = bool | int | float | str
-NEEDS = ("params", "initial", "previous", "optimizer", "moments", "log", "problem")
+NEEDS = ("params", "initial", "previous", "optimizer", "moments", "gradients", "log", "problem")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Metric:
     version: raised whenever the same input would give another number; reports of different
         versions are never compared.
     needs: the fields of `Snapshot` that must be there; `moments` may be the optimizer's or an
-        estimate.
+        estimate, `gradients` those of training or of the problem.
     dims: names of the axes of the values; `()` is one number a step.
     layerwise: each tensor is measured for itself, so a snapshot may be handed over one tensor at
         a time; this bounds memory by the largest tensor.

@@ -15,9 +15,18 @@ from rich.segment import Segment
 
 from dyntools.views.sparkline import ASCII_BLOCKS, BLOCKS
 
+BRAILLE, UPPER = 0x2800, 0b00011011  # no dot; the dots of the upper half
+
+
+def _dotted(dots: int) -> str:
+    """The nearest that ASCII has to a character of braille."""
+    return " '.:"[bool(dots & UPPER) + 2 * bool(dots & ~UPPER)]
+
+
 # One character for one character, so that columns stay aligned.
 _SUBSTITUTES = {
     **dict(zip(BLOCKS, ASCII_BLOCKS, strict=True)),
+    **{chr(BRAILLE + dots): _dotted(dots) for dots in range(256)},
     "–": "-",
     "—": "-",
     "…": "~",

@@ -53,7 +53,7 @@ PICKS = (
 
 
 @dataclass(frozen=True, eq=False)
-class _Picked:
+class Picked:
     """A column before it is cut to the layers shown; (n,) each."""
 
     values: NDArray[np.float64]
@@ -66,14 +66,14 @@ class _Picked:
 def layer_table(series: Mapping[str, Series], width: int) -> RenderableType:
     """The table of the picked metrics among `series`, all of dims ("layer",) and not empty."""
     picks = [pick for pick in PICKS if pick.metric in series]
-    names = _layers_of_most({pick.metric: series[pick.metric] for pick in picks})
-    picked = {pick: _pick(series[pick.metric], pick.part, names) for pick in picks}
+    names = layers_of_most({pick.metric: series[pick.metric] for pick in picks})
+    picked = {pick: picked_at(series[pick.metric], pick.part, names) for pick in picks}
     kept = _standing_out(list(picked.values()), len(names))
     columns = []
     for pick, column in picked.items():
-        columns.append(Column(pick.header, tuple(_cell(column, int(i)) for i in kept)))
+        columns.append(Column(pick.header, tuple(picked_cell(column, int(i)) for i in kept)))
         if pick.metric == COURSE and len(measured_rows(series[COURSE])) > 1:
-            columns.append(_course(series[COURSE], [names[i] for i in kept], width))
+            columns.append(course_column(series[COURSE], [names[i] for i in kept], width))
     found = grid("layer", [names[i] for i in kept], columns, width)
     return Group(
         _title(series[picks[0].metric], len(kept), len(names)),
@@ -83,7 +83,7 @@ def layer_table(series: Mapping[str, Series], width: int) -> RenderableType:
     )
 
 
-def _layers_of_most(series: Mapping[str, Series]) -> tuple[str, ...]:
+def layers_of_most(series: Mapping[str, Series]) -> tuple[str, ...]:
     """The layers that half of the metrics have: matrices, not every bias that has a norm; in the
     order of the model, the parts of a fused tensor where it stands."""
     counts = Counter(name for one in series.values() for name in entries(one))
@@ -103,7 +103,7 @@ def _places(series: Series, names: Sequence[str]) -> NDArray[np.intp]:
     return np.array([place.get(n, place.get(_whole(n), -1)) for n in names], dtype=np.intp)
 
 
-def _pick(series: Series, part: str, names: tuple[str, ...]) -> _Picked:
+def picked_at(series: Series, part: str, names: tuple[str, ...]) -> Picked:
     """The numbers of a column at its last row; NaN for a layer that the metric does not have."""
     row = measured_rows(series)[-1]
     unknown = np.full(series.values.shape[1:], np.nan)
@@ -120,7 +120,7 @@ def _pick(series: Series, part: str, names: tuple[str, ...]) -> _Picked:
     of_whole = np.array([name not in known for name in names]) & (at >= 0)
     values = np.where(at < 0, np.nan, values[at])
     failed = (at >= 0) & (series.status[row][at] == Status.failed)
-    return _Picked(values, errors[at], failed, of_whole, _modified_z(values))
+    return Picked(values, errors[at], failed, of_whole, _modified_z(values))
 
 
 def _modified_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -133,7 +133,7 @@ def _modified_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.nan_to_num(distance / scale, nan=0.0, posinf=np.inf)
 
 
-def _standing_out(columns: list[_Picked], count: int) -> NDArray[np.intp]:
+def _standing_out(columns: list[Picked], count: int) -> NDArray[np.intp]:
     """The layers shown, in their own order: failures, then those farthest from the median."""
     if count <= ALL:
         return np.arange(count)
@@ -141,7 +141,7 @@ def _standing_out(columns: list[_Picked], count: int) -> NDArray[np.intp]:
     return np.sort(np.argsort(-extent, kind="stable")[:MOST])
 
 
-def _cell(column: _Picked, i: int) -> Text:
+def picked_cell(column: Picked, i: int) -> Text:
     value = float(column.values[i])
     if column.failed[i] and not np.isfinite(value):
         return Text("failed", FAILED)
@@ -153,7 +153,7 @@ def _cell(column: _Picked, i: int) -> Text:
     return Text(text, QUIET if np.isnan(value) else "")
 
 
-def _course(series: Series, names: list[str], width: int) -> Column:
+def course_column(series: Series, names: list[str], width: int) -> Column:
     values = series.values[measured_rows(series)]
     at = _places(series, names).tolist()
     cells = tuple(spark_cell(values[:, i], width) if i >= 0 else "" for i in at)
@@ -169,7 +169,7 @@ def _title(series: Series, shown: int, all_layers: int) -> Text:
 
 
 def _notes(
-    picked: Mapping[Pick, _Picked], kept: NDArray[np.intp], count: int, names_note: str
+    picked: Mapping[Pick, Picked], kept: NDArray[np.intp], count: int, names_note: str
 ) -> list[str]:
     notes = []
     if any((column.distance[kept] > OUTLYING).any() for column in picked.values()):

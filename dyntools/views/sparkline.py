@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 BLOCKS = "▁▂▃▄▅▆▇█"
 ASCII_BLOCKS = "_.-~=*#@"  # the same heights where the output cannot encode blocks
 GAP = " "
+ROUNDING = 1e-12  # relative range below which numbers are one
 
 
 def sparkline(values: ArrayLike, width: int, *, blocks: Sequence[str] = BLOCKS) -> str:
@@ -24,6 +25,8 @@ def sparkline(values: ArrayLike, width: int, *, blocks: Sequence[str] = BLOCKS) 
     columns = _columns(np.asarray(values, dtype=np.float64), width)
     finite = columns[np.isfinite(columns)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
+    if high - low <= ROUNDING * max(abs(low), abs(high)):
+        low = high  # a constant, whose means differ by rounding
     return "".join(_block(float(x), low, high, blocks) for x in columns)
 
 
@@ -41,7 +44,7 @@ def _block(value: float, low: float, high: float, blocks: Sequence[str]) -> str:
         return GAP
     if np.isinf(value):
         return blocks[-1] if value > 0 else blocks[0]
-    if high == low:
+    if low == high:
         return blocks[len(blocks) // 2 - 1]
     part = (value / 2 - low / 2) / (high / 2 - low / 2)  # halves: the range itself may overflow
     return blocks[min(int(part * len(blocks)), len(blocks) - 1)]

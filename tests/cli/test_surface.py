@@ -24,6 +24,8 @@ SURFACE = {
     "merge": "parts --output --force",
     "show": "report_path --metric --step --layer --json --csv",
     "plot": "report_path --output --metric",
+    "watch": "path --layer --sort --reverse --every --once",
+    "seal": "journal --output --force",
     "adam-memory": (
         "path --rule --cutoff --max-update-error --steps --from-step --kind --export --json --all"
         " --output --force --initial --logs --role --device --no-mmap --verify --seeds --lr"

@@ -101,13 +101,18 @@ def adam(fill: float | None = None) -> OptimizerState:
     return OptimizerState("adam", (settings,), state, "by name")
 
 
+def gradients() -> dict[str, torch.Tensor]:
+    return {name: 1e-2 * tensor for name, tensor in weights(6).items()}
+
+
 def make_snapshot(device: str = "cpu") -> Snapshot:
     common = {"device": torch.device(device), "problem": problem(), "open_optimizer": adam}
     start = Snapshot(0, Tensors.of(weights(0)), **common)
     before = {name: w + 0.1 * weights(1)[name] for name, w in weights(0).items()}
     now = {name: w + 0.1 * weights(2)[name] for name, w in before.items()}
     previous = Snapshot(100, Tensors.of(before), initial=start, **common)
-    return Snapshot(300, Tensors.of(now), initial=start, previous=previous, log=log(), **common)
+    beside = {"gradients": Tensors.of(gradients()), "initial": start, "previous": previous}
+    return Snapshot(300, Tensors.of(now), log=log(), **beside, **common)
 
 
 @functools.cache
@@ -216,6 +221,8 @@ def test_a_missing_input_is_said_and_not_guessed(metric: Metric, need: str) -> N
     empty = Tensors({}, dict[str, torch.Tensor]().__getitem__)
     name = "open_optimizer" if need in ("optimizer", "moments") else need
     lacking = replace(make_snapshot(), **{name: empty if need == "params" else None})
+    if need == "gradients":
+        lacking = replace(lacking, problem=None)  # they may be the problem's
     found = measure(lacking, metric)
     assert not (found.status == Status.ok).any()
     assert "" in found.skipped
