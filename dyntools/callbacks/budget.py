@@ -3,15 +3,16 @@
     a metric runs if  spent + its last cost ≤ share · time since the start
 
 A metric that has never run has no cost yet: it runs where nothing is owed, once, and what it took
-beyond the share is paid back before the next. Cheap ones go first; what does not fit is left out at
-this step and counted.
+beyond the share is paid back before the next; of those that may take long, one at a time. Cheap
+ones go first; what does not fit is left out at this step and counted.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -42,15 +43,19 @@ class Budget:
         """The share of wall time that measuring has taken."""
         return self.spent / self.elapsed if self.elapsed > 0 else 0.0
 
-    def affordable(self, names: Sequence[str]) -> list[str]:
-        """Those of `names`, in their order, that there is time for; the others are counted."""
+    def affordable(self, names: Sequence[str], long: Container[str] = ()) -> list[str]:
+        """Those of `names`, in their order, that there is time for; the others are counted.
+
+        long: those whose first measurement may take long, as it is with a problem.
+        """
         room = self.share * self.elapsed - self.spent
-        chosen = set()
-        for name in sorted(names, key=lambda one: self.costs.get(one, 0.0)):
+        chosen: set[str] = set()
+        for name in sorted(names, key=lambda one: (one in long, self.costs.get(one, 0.0))):
             cost = self.costs.get(name)
-            if self.share >= 1.0 or (room >= cost if cost is not None else room >= 0.0):
+            unknown = cost is None and name in long
+            if self.share >= 1.0 or room >= (cost or 0.0):
                 chosen.add(name)
-                room -= cost or 0.0
+                room -= math.inf if unknown else cost or 0.0
             else:
                 self.dropped[name] += 1
         return [name for name in names if name in chosen]

@@ -175,7 +175,8 @@ class Recorder:
     def _record(self, diary: Diary, step: int, scalars: Mapping[str, float]) -> None:
         values = self._logged(diary, step, scalars)
         due = [t for t in self._requests.due(step) if t.name not in self._strikes.disabled]
-        affordable = set(self._budget.affordable([task.name for task in due]))
+        long = {task.name for task in due if "problem" in task.metric.needs}
+        affordable = set(self._budget.affordable([task.name for task in due], long))
         tasks = [task for task in due if task.name in affordable]
         rows = self._measured(diary, step, tasks) if tasks else []
         for sink in list(self._sinks) if rows or values else ():

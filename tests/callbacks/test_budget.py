@@ -52,3 +52,19 @@ def test_without_a_limit_nothing_is_left_out() -> None:
     budget, done = run(1.0, 20)
     assert not budget.dropped
     assert len(done["dear"]) == 20
+
+
+def test_of_metrics_that_may_take_long_one_is_tried_at_a_time() -> None:
+    """Else the first report runs all of them, and a short training never pays that back."""
+    now = 0.0
+    budget = Budget(0.1, clock=lambda: now)
+    names, long = ["cheap", "slow", "slower"], {"slow", "slower"}
+    assert budget.affordable(names, long) == ["cheap", "slow"]
+    budget.paid("cheap", 0.1)
+    budget.paid("slow", 2.0)
+    budget.spent, now = 2.1, 20.0
+    assert budget.affordable(names, long) == []  # 0.1 s are owed still
+    now = 22.0
+    assert budget.affordable(names, long) == ["cheap", "slower"]
+    assert budget.dropped == {"slower": 2, "cheap": 1, "slow": 2}
+    assert Budget(1.0, clock=lambda: now).affordable(names, long) == names
