@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Kind = Literal["full", "axes", "blocks", "factored", "8-bit"]
+FLOAT32 = 4  # bytes of a number in float32, in which moments are kept
 EIGHT_BIT_BLOCK = 256  # weights that share a scale: bitsandbytes since 0.44
 _LABEL = re.compile(r"axes (\d+(?:,\d+)*)|blocks ([1-9]\d*)")
 
@@ -67,7 +68,7 @@ class Form:
         """How many numbers are kept; of 8-bit, codes."""
         return sum(map(math.prod, self.shapes(shape)))
 
-    def bytes(self, shape: Sequence[int], itemsize: int = 4) -> int:
+    def bytes(self, shape: Sequence[int], itemsize: int = FLOAT32) -> int:
         """Memory of the second moment; `itemsize` bytes a number, one a code of 8-bit."""
         kept = self.values(shape)
         if self.kind == "8-bit":

@@ -18,9 +18,8 @@ from dyntools.adam_memory.reading import COMPRESSION
 from dyntools.adam_memory.rules import CUTOFF, MAX_UPDATE_ERROR, RULES, judge
 from dyntools.adam_memory.tensor import Candidate, Tensor
 from dyntools.errors import UsageError, nearest
-from dyntools.forms import EIGHT_BIT, FULL, Form
+from dyntools.forms import EIGHT_BIT, FLOAT32, FULL, Form
 
-STATE_BYTES = 4  # a weight, of each moment in float32
 TRAINING_BYTES = 16  # a weight, see above
 ASSUMED = (
     "training memory: 16 bytes a weight, either mixed precision (2 weights, 2 gradients, 4 master "
@@ -46,12 +45,12 @@ class Choice:
     @property
     def bytes_before(self) -> int:
         """Of v in full."""
-        return FULL.bytes(self.tensor.shape, STATE_BYTES)
+        return FULL.bytes(self.tensor.shape)
 
     @property
     def bytes_after(self) -> int:
         """Of v in the chosen form."""
-        return self.form.bytes(self.tensor.shape, STATE_BYTES)
+        return self.form.bytes(self.tensor.shape)
 
     @property
     def entries_after(self) -> int:
@@ -107,12 +106,12 @@ class Decision:
     @property
     def optimizer_state(self) -> Total:
         """Bytes of m and v."""
-        return _beside(self.second_moment, STATE_BYTES * self.evidence.size)
+        return _beside(self.second_moment, FLOAT32 * self.evidence.size)
 
     @property
     def training(self) -> Total:
         """Bytes of weights, gradients and state, as `ASSUMED`."""
-        others = (TRAINING_BYTES - STATE_BYTES) * self.evidence.size
+        others = (TRAINING_BYTES - FLOAT32) * self.evidence.size
         return _beside(self.second_moment, others)
 
     @property
@@ -160,13 +159,13 @@ def as_dict(decision: Decision) -> dict[str, object]:
     totals = ("entries", "second_moment", "optimizer_state", "training")
     return {
         "rule": decision.rule,
-        "cutoff": _finite(decision.cutoff),
-        "max_update_error": _finite(decision.max_update_error),
+        "cutoff": finite(decision.cutoff),
+        "max_update_error": finite(decision.max_update_error),
         "source": decision.evidence.source,
         "steps": list(decision.evidence.steps),
         "step_unit": decision.evidence.step_unit,
-        "n_eff": _finite(decision.evidence.n_eff),
-        "ceiling": _finite(decision.evidence.ceiling),
+        "n_eff": finite(decision.evidence.n_eff),
+        "ceiling": finite(decision.evidence.ceiling),
         "saved": decision.saved,
         "totals": {name: _total(getattr(decision, name)) for name in totals},
         "assumed": ASSUMED,
@@ -182,7 +181,7 @@ def _choice(choice: Choice) -> dict[str, object]:
         "shape": list(tensor.shape),
         "kind": tensor.kind,
         "form": choice.form.label,
-        "margin": _finite(choice.margin),
+        "margin": finite(choice.margin),
         "why": choice.why,
         "bytes_before": choice.bytes_before,
         "bytes_after": choice.bytes_after,
@@ -196,9 +195,9 @@ def _candidate(one: Candidate, tensor: Tensor) -> dict[str, object]:
     return {
         "label": one.label,
         "form": one.form.label,
-        "bytes": one.form.bytes(tensor.shape, STATE_BYTES),
+        "bytes": one.form.bytes(tensor.shape),
         "constant": math.isinf(one.snr),
-        **{name: _finite(getattr(one, name)) for name in numbers},
+        **{name: finite(getattr(one, name)) for name in numbers},
     }
 
 
@@ -206,7 +205,8 @@ def _total(total: Total) -> dict[str, float]:
     return {"before": total.before, "after": total.after, "saved": total.saved}
 
 
-def _finite(value: float | None) -> float | None:
+def finite(value: float | None) -> float | None:
+    """What JSON has a number for; else null."""
     return value if value is not None and math.isfinite(value) else None
 
 

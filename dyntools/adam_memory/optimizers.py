@@ -17,10 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from dyntools.adam_memory.decision import STATE_BYTES, TRAINING_BYTES, Decision
+from dyntools.adam_memory.decision import TRAINING_BYTES, Decision
 from dyntools.adam_memory.rules import SLIMADAM
 from dyntools.adam_memory.tensor import Tensor
-from dyntools.forms import EIGHT_BIT, FACTORED
+from dyntools.forms import EIGHT_BIT, FACTORED, FLOAT32
 
 RANK_SHARE = 0.25  # of the smaller side: the "1/4 rank" of GaLore in Zhu et al. 2024
 SMALLEST_8_BIT = 4096  # weights below which bitsandbytes keeps 32 bit: its min_8bit_size
@@ -83,8 +83,8 @@ def compare(decision: Decision) -> tuple[Priced, ...]:
 def _priced(
     name: str, state: int, size: int, basis: Basis, error: float, what: str, source: str
 ) -> Priced:
-    full = 2 * STATE_BYTES * size
-    training = (TRAINING_BYTES - 2 * STATE_BYTES) * size + state
+    full = 2 * FLOAT32 * size
+    training = (TRAINING_BYTES - 2 * FLOAT32) * size + state
     saved = 1 - state / full if full else 0.0
     return Priced(name, state, training, saved, basis, error, what, source)
 
@@ -108,15 +108,15 @@ def _hidden(tensor: Tensor) -> bool:
 
 
 def _both(tensor: Tensor) -> int:
-    return 2 * STATE_BYTES * tensor.size
+    return 2 * FLOAT32 * tensor.size
 
 
 def _beside_m(kept: Callable[[Tensor], int]) -> Callable[[Tensor], int]:
-    return lambda tensor: STATE_BYTES * (tensor.size + kept(tensor))
+    return lambda tensor: FLOAT32 * (tensor.size + kept(tensor))
 
 
 def _alone(kept: Callable[[Tensor], int]) -> Callable[[Tensor], int]:
-    return lambda tensor: STATE_BYTES * kept(tensor)
+    return lambda tensor: FLOAT32 * kept(tensor)
 
 
 def _on_hidden(floats: Callable[[int, int, int], int]) -> Callable[[Tensor], int]:
@@ -126,7 +126,7 @@ def _on_hidden(floats: Callable[[int, int, int], int]) -> Callable[[Tensor], int
         if not _hidden(tensor):
             return _both(tensor)
         m, n = sorted(tensor.shape)
-        return STATE_BYTES * floats(m, n, math.ceil(RANK_SHARE * m))
+        return FLOAT32 * floats(m, n, math.ceil(RANK_SHARE * m))
 
     return state
 

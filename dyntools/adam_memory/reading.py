@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from dyntools.adam_memory.tensor import Candidate, Tensor
 from dyntools.errors import ReportError
-from dyntools.forms import Form, form_of, in_blocks, mean_over
+from dyntools.forms import FLOAT32, Form, form_of, in_blocks, mean_over
 from dyntools.layer_kinds import Kinds
 from dyntools.report import Series
 
 SNR, COMPRESSION = "second_moment_snr", "second_moment_compression"
-FULL_BYTES = 4  # a weight, of the companion bytes_full: v in float32
 AGAIN = "analyse the run again"
 PARTITIONS = ("adam-mini", "subset-norm")  # forms that are another one for each tensor
 Numbers = NDArray[np.float64]
@@ -133,7 +132,7 @@ def _sizes(parts: Mapping[str, Part], name: str) -> tuple[int, dict[str, int]]:
             if not math.isnan(here["size"][i]):
                 size = int(here["size"][i])
             elif not size and not math.isnan(here["bytes_full"][i]):
-                size = int(here["bytes_full"][i]) // FULL_BYTES
+                size = int(here["bytes_full"][i]) // FLOAT32
     return size, kept
 
 

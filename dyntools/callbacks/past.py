@@ -50,6 +50,7 @@ class Past:
         self._gradients = requests.need("gradients")
         self._device = torch.device(device)
         now = snapshot_of(model, start, optimizer=optimizer)
+        self.shapes = now.params.shapes
         self._initial: Snapshot | None = None
         self._previous: Snapshot | None = None
         self._earlier: Snapshot | None = None

@@ -36,7 +36,6 @@ from dyntools.callbacks.schedule import Schedule, every
 from dyntools.callbacks.strikes import Strikes
 from dyntools.callbacks.unfit import refuse_unfit, speaks
 from dyntools.journal import Row
-from dyntools.live import snapshot_of
 from dyntools.measuring import measure_all
 from dyntools.plan import Task
 
@@ -98,8 +97,7 @@ class Recorder:
                 initial=initial,
                 device=copies,
             )
-        shapes = snapshot_of(model, start).params.shapes
-        self._diary = Diary(Path(path), self._requests, shapes, budget)
+        self._diary = Diary(Path(path), self._requests, self._past.shapes, budget)
         self._cleanup.callback(self._seal)
         self._cleanup.enter_context(on_ending(self.close))
 

@@ -62,12 +62,20 @@ def heat_map(series: Series, subtitle: str) -> Figure:
     axes = panel(figure, left, 0.6, WIDTH, height)
     colour_bar = panel(figure, left + WIDTH + 0.18, 0.6, 0.14, height)
     draw(axes, colour_bar, series, rows)
+    name_rows(axes, series, rows, labels)
+    heading(figure, f"{series.metric}: {series.what}", subtitle, left=MARGIN, top=0.15)
+    return figure
+
+
+def name_rows(
+    axes: Axes, series: Series, rows: Sequence[Row], labels: Sequence[tuple[float, str]]
+) -> None:
+    """Labels at their places; groups of rows, where these are many, stand apart."""
+    grouped = len(rows) > NAMED
     axes.set_yticks([place for place, _ in labels], [text for _, text in labels])
     axes.tick_params(axis="y", length=0, pad=20 if grouped else 4)
     if grouped:
         separate(axes, series, rows)
-    heading(figure, f"{series.metric}: {series.what}", subtitle, left=MARGIN, top=0.15)
-    return figure
 
 
 def draw(axes: Axes, colour_bar: Axes, series: Series, rows: Sequence[Row]) -> None:

@@ -28,8 +28,8 @@ from dyntools.views.heat_map import (
     Row,
     arranged,
     colour_scale,
+    name_rows,
     row_labels,
-    separate,
 )
 from dyntools.views.numbers import label, number
 from dyntools.views.selection import at, entries, measured_rows
@@ -70,10 +70,7 @@ def label_map(series: Series, subtitle: str) -> Figure:
     axes = panel(figure, left, FOOT, width, height)
     bar = panel(figure, left + width + 0.18, FOOT, 0.14, height)
     _draw(axes, bar, series, row, rows, columns, numbers=not grouped)
-    axes.set_yticks([place for place, _ in labels], [text for _, text in labels])
-    axes.tick_params(axis="y", length=0, pad=20 if grouped else 4)
-    if grouped:
-        separate(axes, series, rows)
+    name_rows(axes, series, rows, labels)
     heading(figure, what, f"{subtitle} · {at(series, row)}", left=MARGIN, top=0.15)
     return figure
 

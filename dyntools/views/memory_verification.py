@@ -8,6 +8,7 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from dyntools.adam_memory.decision import finite
 from dyntools.views.cells import PICKED, QUIET
 from dyntools.views.columns import Column, Grid
 from dyntools.views.fitted import Fitted
@@ -33,16 +34,16 @@ def as_dict(found: Verification) -> dict[str, object]:
         "steps": found.steps,
         "seeds": list(found.seeds),
         "batch_size": found.batch_size,
-        "learning_rate": _finite(found.learning_rate),
+        "learning_rate": finite(found.learning_rate),
         "examples": {"training": found.examples[0], "judged": found.examples[1]},
         "evaluated": found.evaluated,
-        "start": _finite(found.start),
+        "start": finite(found.start),
         "adamw": _arm(found.adamw),
         "plan": _arm(found.plan),
-        "differences": [_finite(value) for value in found.differences],
+        "differences": [finite(value) for value in found.differences],
         "difference": _interval(found.difference),
         "training_difference": _interval(found.training_difference),
-        "order_spread": _finite(found.order_spread),
+        "order_spread": finite(found.order_spread),
         "saved_bytes": found.saved_bytes,
         "verdict": found.verdict,
         "limits": list(found.limits),
@@ -107,17 +108,13 @@ def _times(before: float, after: float) -> tuple[str, str, str]:
 
 def _arm(arm: Arm) -> dict[str, object]:
     return {
-        "losses": [_finite(loss) for loss in arm.losses],
-        "training": [_finite(loss) for loss in arm.training],
+        "losses": [finite(loss) for loss in arm.losses],
+        "training": [finite(loss) for loss in arm.training],
         "state_bytes": arm.state_bytes,
-        "seconds": _finite(arm.seconds),
-        "optimizer_seconds": _finite(arm.optimizer_seconds),
+        "seconds": finite(arm.seconds),
+        "optimizer_seconds": finite(arm.optimizer_seconds),
     }
 
 
 def _interval(interval: Interval) -> dict[str, float | None]:
-    return {"mean": _finite(interval.mean), "half_width": _finite(interval.half_width)}
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+    return {"mean": finite(interval.mean), "half_width": finite(interval.half_width)}
