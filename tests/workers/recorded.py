@@ -13,6 +13,7 @@ from tests.trainings import Loop, mlp, problem_of, train
 
 
 def main() -> None:
+    barrier = distributed.barrier
     folder, mode = Path(sys.argv[1]), sys.argv[2]
     torch.set_num_threads(1)
     distributed.init_process_group("gloo")
@@ -35,6 +36,7 @@ def main() -> None:
     )
     assert not calls, "a collective of ours"
     torch.save(found, folder / f"{mode}{rank}.pt")
+    barrier()
     distributed.destroy_process_group()
 
 
