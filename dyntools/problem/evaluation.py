@@ -48,6 +48,11 @@ class Evaluation:
         with conditions(self.problem.model, self.problem.mode, self.device):
             return functional_call(self._host, values, (work,))  # type: ignore[no-any-return]
 
+    def holding(self, leaves: Sequence[Tensor], work: Callable[[], T]) -> T:
+        """`work()` with other leaves for a while; to be called within."""
+        values = dict(zip(self._names, leaves, strict=True))
+        return functional_call(self._host, values, (work,))  # type: ignore[no-any-return]
+
     def outputs(self, batch: Batch) -> Any:
         """To be called within."""
         return self.problem.outputs(self.problem.model, batch)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -75,9 +76,7 @@ class Problem:
         """The outputs of the model for a batch."""
         if self.forward is not None:
             return self.forward(model, batch)
-        if isinstance(batch, dict):
-            return model(**_accepted(model, batch))
-        return model(batch[0] if isinstance(batch, tuple | list) else batch)
+        return called(model, batch)
 
     def terms(self, batch: Batch) -> float:
         """w_b, the number of terms in the mean."""
@@ -88,6 +87,116 @@ class Problem:
         if key not in self._cache:
             self._cache[key] = compute()
         return self._cache[key]
+
+    @classmethod
+    def classification(
+        cls,
+        model: nn.Module,
+        loader: Iterable[Batch],
+        *,
+        batches: int | None = None,
+        label_smoothing: float = 0.0,
+        ignore_index: int = -100,
+        targets: Callable[[Batch], Any] | None = None,
+        forward: Callable[[nn.Module, Batch], Any] | None = None,
+    ) -> Problem:
+        """Cross-entropy of a classifier, on the first `batches` of a loader or all of them.
+
+        The batches are drawn once, always from the same seed of torch, and kept in memory, also
+        those of a loader that shuffles. They are pairs (inputs, labels) or dictionaries with
+        `labels`; else `targets(batch)` tells. Labels are indices (n) or (n, …), or class
+        probabilities of the shape of the outputs; one output alone is the logit of label 1.
+        `ignore_index` (torch's own default) marks labels that do not count. The outputs may be a
+        tensor, the first of a tuple, `logits` or `out` of a dictionary, or have `.logits`; else
+        `forward` returns the logits. Raises ProblemError, which says what was found.
+        """
+        from dyntools.problem.supervised import classification
+
+        return classification(
+            model,
+            loader,
+            batches=batches,
+            label_smoothing=label_smoothing,
+            ignore_index=ignore_index,
+            targets=targets,
+            forward=forward,
+        )
+
+    @classmethod
+    def regression(
+        cls,
+        model: nn.Module,
+        loader: Iterable[Batch],
+        *,
+        batches: int | None = None,
+        loss: Callable[[Tensor, Tensor], Tensor] | None = None,
+        targets: Callable[[Batch], Any] | None = None,
+        forward: Callable[[nn.Module, Batch], Any] | None = None,
+    ) -> Problem:
+        """The mean of (outputs - targets)², without a half, as torch's `MSELoss`.
+
+        loss: (outputs, targets) of one shape → another mean, such as `huber_loss`. Batches and
+        outputs are taken as by `classification`. Raises ProblemError, which says what was found.
+        """
+        from dyntools.problem.supervised import regression
+
+        return regression(
+            model, loader, batches=batches, loss=loss, targets=targets, forward=forward
+        )
+
+    @classmethod
+    def language_model(
+        cls,
+        model: nn.Module,
+        tokens: Any,
+        *,
+        context: int | None = None,
+        examples: int = 64,
+        batches: int | None = None,
+        forward: Callable[[nn.Module, Batch], Any] | None = None,
+    ) -> Problem:
+        """The mean of -log p(token | those before it) over all tokens but the first of an example.
+
+        tokens: ids (N), cut from the front into `examples` (64, as `--examples`) of `context`; ids
+        (n, T) as they are; a file of ids as for `--tokens`; or a loader, of which `batches` are
+        kept as by `classification`: ids (n, T), or dictionaries with `input_ids` and perhaps
+        `labels`, not shifted, -100 where they do not count. forward: (model, batch) → logits
+        (n, T, V). Raises ProblemError, which says what was found.
+        """
+        from dyntools.problem.language_model import language_model
+
+        return language_model(
+            model, tokens, context=context, examples=examples, batches=batches, forward=forward
+        )
+
+    @classmethod
+    def from_huggingface(
+        cls,
+        path: str | Path,
+        text: str | Path | None = None,
+        *,
+        tokens: str | Path | None = None,
+        tokenizer: str | Path | None = None,
+        context: int | None = None,
+        examples: int = 64,
+    ) -> Problem:
+        """A causal language model from its folder's config.json, on a text file or a file of ids.
+
+        The same as `analyze --text` or `--tokens`: nothing of the folder is run, and its weights
+        are not looked at. Raises ProblemError.
+        """
+        from dyntools.problem.text import problem_of_folder
+
+        return problem_of_folder(
+            path, text, tokens=tokens, tokenizer=tokenizer, context=context, examples=examples
+        )
+
+
+def called(model: nn.Module, batch: Batch) -> Any:
+    """The model on a batch: a dictionary by names, the first of a tuple, or a tensor."""
+    if isinstance(batch, dict):
+        return model(**_accepted(model, batch))
+    return model(batch[0] if isinstance(batch, tuple | list) else batch)
 
 
 def _accepted(model: nn.Module, batch: dict[str, Any]) -> dict[str, Any]:

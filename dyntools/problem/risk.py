@@ -67,11 +67,11 @@ class Risk:
         self.told: Told | None = None
         self._names, self._stored = names, constants
         inside = [names[name] for name in self.layout.names]
-        self._evaluation = Evaluation(problem, inside, constants, self.device, self.dtype)
-        self._leaves = self._leaves_at(self.theta)
+        self.evaluation = Evaluation(problem, inside, constants, self.device, self.dtype)
+        self.leaves = self._leaves_at(self.theta)
         self._given = pieces
         self._differences: Differences | None = None
-        self._pooling = Pooling(self._evaluation, probe, self._leaves, pieces)
+        self._pooling = Pooling(self.evaluation, probe, self.leaves, pieces)
 
     @property
     def size(self) -> int:
@@ -88,7 +88,7 @@ class Risk:
 
         def one(batch: Batch) -> tuple[Tensor]:
             with torch.no_grad():
-                return (self._evaluation.loss(batch),)
+                return (self.evaluation.loss(batch),)
 
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         leaves = self._leaves_at(theta)
@@ -101,7 +101,7 @@ class Risk:
         leaves = self._leaves_at(theta)
 
         def one(batch: Batch) -> Sequence[Tensor]:
-            return gradients(self._evaluation.loss(batch), leaves)
+            return gradients(self.evaluation.loss(batch), leaves)
 
         total = torch.empty_like(self.theta)
         parts = self.layout.split(total)
@@ -146,15 +146,15 @@ class Risk:
 
         def one(batch: Batch) -> tuple[Tensor, Tensor]:
             with torch.no_grad():
-                return example_losses(self._evaluation, batch)
+                return example_losses(self.evaluation, batch)
 
         for _, batch in self._pooling.weighted():
-            yield self._evaluation.within(leaves, partial(one, batch))
+            yield self.evaluation.within(leaves, partial(one, batch))
 
     def loss_of(self, batch: Batch) -> Tensor:
         """The mean loss of one batch with its graph, on this rank alone."""
         here = placed(batch, self.device, self.dtype)
-        return self._evaluation.within(self._leaves, lambda: self._evaluation.loss(here))
+        return self.evaluation.within(self.leaves, lambda: self.evaluation.loss(here))
 
     def part(self, examples: NDArray[np.int64]) -> Risk:
         """The same parameters on some of the examples, by their numbers."""

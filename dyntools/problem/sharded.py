@@ -100,10 +100,10 @@ class ShardedRisk(Risk):
         self._names, self._stored, self._given = names, constants, pieces
         inside = [names[name] for name in layout.names]
         self._gathering = _Gathering(problem, inside, constants, layout, self.device, self.dtype)
-        self._evaluation = self._gathering
-        self._leaves = self._leaves_at(self.theta)
+        self.evaluation = self._gathering
+        self.leaves = self._leaves_at(self.theta)
         self._differences = None
-        self._pooling = _EvenPooling(self._gathering, probe, self._leaves, pieces)
+        self._pooling = _EvenPooling(self._gathering, probe, self.leaves, pieces)
 
     @classmethod
     def of(

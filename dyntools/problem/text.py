@@ -17,15 +17,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from dyntools.errors import ProblemError
+from dyntools.problem.language_model import ROWS, next_token
 from dyntools.problem.precision import without_downcasts
 from dyntools.problem.problem import Problem
 from dyntools.problem.tokens import Words, blocks
 
 LONGEST = 1024  # tokens of a block unless asked for; chosen: attention grows with its square
-ROWS = 8  # blocks of a batch; memory cuts them further
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 
 
@@ -47,15 +46,39 @@ def text_problem(checkpoint: Path, words: Words) -> Problem:
     return Problem(model, batches, _loss, forward=_forward, source=words.source)
 
 
+def problem_of_folder(
+    path: str | Path,
+    text: str | Path | None,
+    *,
+    tokens: str | Path | None,
+    tokenizer: str | Path | None,
+    context: int | None,
+    examples: int,
+) -> Problem:
+    """See `Problem.from_huggingface`."""
+    if text is None and tokens is None:
+        raise ProblemError(
+            "A language model needs a text, or token ids.",
+            where=str(path),
+            remedy="text='FILE.txt', or tokens='FILE.npy'",
+        )
+    words = Words(
+        text=None if text is None else Path(text),
+        tokens=None if tokens is None else str(tokens),
+        tokenizer=None if tokenizer is None else Path(tokenizer).expanduser(),
+        block=context,
+        examples=examples,
+    )
+    return text_problem(Path(path).expanduser(), words)
+
+
 def _forward(model: nn.Module, batch: Mapping[str, Tensor]) -> Any:
     with without_downcasts(next(model.parameters()).dtype):
         return model(input_ids=batch["input_ids"], use_cache=False)
 
 
 def _loss(outputs: Any, batch: Mapping[str, Tensor]) -> Tensor:
-    """The shifted cross-entropy, as Transformers takes it but in the dtype of the logits."""
-    logits, targets = outputs.logits[:, :-1], batch["labels"][:, 1:]
-    return cross_entropy(logits.flatten(0, 1), targets.flatten())
+    return next_token(outputs.logits, batch)
 
 
 def _refuse_what_is_no_plain_model(folder: Path) -> None:

@@ -43,10 +43,11 @@ class Words:
         return f"--text {self.text}" if self.tokens is None else f"--tokens {self.tokens}"
 
 
-def blocks(words: Words, folder: Path, block: int, vocabulary: int) -> Tensor:
+def blocks(words: Words, folder: Path, block: int, vocabulary: int | None) -> Tensor:
     """Token ids (examples, block), as many as there are; a shorter block of what fills none.
 
-    folder: of the checkpoint, for its tokenizer. Raises ProblemError.
+    folder: of the checkpoint, for its tokenizer. vocabulary: None if it is not known.
+    Raises ProblemError.
     """
     wanted = block * words.examples
     if words.text is not None and words.tokens is not None:
@@ -57,15 +58,23 @@ def blocks(words: Words, folder: Path, block: int, vocabulary: int) -> Tensor:
         assert words.text is not None
         text = _read(words.text, CHARACTERS * wanted)
         ids = np.asarray(_tokenized(text, words.tokenizer or folder)[:wanted], np.int64)
+    return cut(ids, block, vocabulary, words.source)
+
+
+def cut(ids: NDArray[np.int64], block: int, vocabulary: int | None, source: str) -> Tensor:
+    """Token ids (N) as (examples, block), the rest left out; one shorter block of what fills none.
+
+    Raises ProblemError when they are too few, or beyond the vocabulary.
+    """
     if len(ids) < 2:
         raise ProblemError(
-            "There are too few tokens to predict one.", where=words.source, found=str(len(ids))
+            "There are too few tokens to predict one.", where=source, found=str(len(ids))
         )
     low, high = int(ids.min()), int(ids.max())
-    if low < 0 or high >= vocabulary:
+    if low < 0 or (vocabulary is not None and high >= vocabulary):
         raise ProblemError(
             "The token ids are not those of this model.",
-            where=words.source,
+            where=source,
             found=f"ids from {low} to {high}, a vocabulary of {vocabulary}",
             remedy="the tokenizer of the run, or another width: --tokens FILE.bin:uint32",
         )

@@ -1,0 +1,282 @@
+"""Per-example gradients: their mean, their variance, and the norms of all, in one streaming pass.
+
+    G = Σ_k w_k h_k / W,     Σ = 1/(K-1) Σ_k c_k (h_k - G)(h_k - G)ᵀ,     c_k = (w_k/w̄)² / m_k
+
+h_k is the gradient of the mean loss of unit k: of one example (m_k = 1), or of a batch of m_k
+examples where batch statistics leave no example a gradient of its own. w_k are its terms (tokens,
+say), W = Σ w_k, and w̄ = W/Σ m_k. Σ is always that of one example: a batch of B examples drawn at
+random has a gradient of covariance Σ/B, exactly where examples have equally many terms, else to
+first order, as its loss is a ratio of sums (Cochran 1977, Sampling Techniques, chapter 6). Of Σ
+only the diagonal and sums are kept, in vectors as long as the parameters: never a vector per
+example.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dyntools.linalg.vectors import CHUNK
+from dyntools.problem.batches import Batch, rows, take
+from dyntools.problem.chunks import chunk_size, enough
+from dyntools.problem.conditions import is_whole
+from dyntools.problem.graphs import gradients
+from dyntools.problem.layout import Layout
+from dyntools.problem.obstacles import told_plainly
+from dyntools.problem.probe import counted
+from dyntools.problem.risk import Risk
+from dyntools.problem.tracing import traced
+from dyntools.problem.units import GROUPS, Part, Units, units_of
+from dyntools.problem.uses import Dense, Totals, Weights, add
+
+STATISTICS = "per example"  # under which a snapshot keeps them
+AGREEMENT = 1e-3  # relative, of a gradient by both routes; rounding leaves 1e-6; chosen
+# Below this, in units of the last place of the mean square, a variance is rounding; chosen.
+ROUNDING = 8.0
+
+
+@dataclass(frozen=True, eq=False)
+class PerExample:
+    """What one pass over the examples leaves.
+
+    mean: G (n,), variance: the diagonal of Σ (n,), both float64.
+    norms: |h_k|² of every unit by every tensor (K, L). units: w_k, m_k and groups.
+    gram: of each tensor, the inner products of the mean gradients of the groups (L, J, J).
+    scaled: the trace of P⁻¹Σ and the inner products with P⁻¹ (J, J), where a P was given.
+    method: how the gradients were come by.
+    """
+
+    layout: Layout
+    mean: Tensor
+    variance: Tensor
+    norms: NDArray[np.float64]
+    units: Units
+    gram: NDArray[np.float64]
+    scaled: tuple[float, NDArray[np.float64]] | None
+    method: str
+
+    @property
+    def examples(self) -> float:
+        """Σ m_k."""
+        return float(self.units.sizes.sum())
+
+    @property
+    def traces(self) -> NDArray[np.float64]:
+        """tr Σ by tensors (L,)."""
+        return np.array([float(part.sum()) for part in self.layout.split(self.variance)])
+
+
+def per_example(risk: Risk, scale: Tensor | None = None) -> PerExample:
+    """The statistics of a risk's gradients.
+
+    scale: P (n,), positive, for the products with P⁻¹.
+    Raises ProblemError when there are fewer than two units.
+    """
+    problem, probe = risk.problem, risk.probe
+    whole = is_whole(problem)
+    memory = problem.engine.basis_memory
+    vectors = GROUPS if memory is None else memory // (risk.size * risk.theta.itemsize)
+    units = units_of(probe, min(max(vectors, 2), GROUPS), whole=whole)
+    with problem.ranks.agreeing("gradients of examples"), told_plainly(problem), enough(risk):
+        route = _route(risk, whole)
+        sums = _Sums.empty(risk, units)
+        for part, batch in _read(risk, units):
+            _add(risk, route, sums, units, part, batch)
+    for tensor in sums.all:
+        problem.ranks.sum(tensor)
+    return _statistics(risk, units, sums, scale, route)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """groups: Σ w h (J, n). second: Σ c h², cross: Σ c h where c is not proportional to w.
+
+    norms: (K, L), of the units of this rank, else zero.
+    """
+
+    groups: Tensor
+    second: Tensor
+    cross: Tensor | None
+    norms: Tensor
+
+    @classmethod
+    def empty(cls, risk: Risk, units: Units) -> _Sums:
+        device = risk.device
+        long = torch.zeros(risk.size, dtype=torch.float64, device=device)
+        return cls(
+            torch.zeros(units.groups, risk.size, dtype=risk.dtype, device=device),
+            long,
+            None if units.even else torch.zeros_like(long),
+            torch.zeros(
+                len(units.terms), len(risk.layout.names), dtype=torch.float64, device=device
+            ),
+        )
+
+    @property
+    def all(self) -> list[Tensor]:
+        return [t for t in (self.groups, self.second, self.cross, self.norms) if t is not None]
+
+
+def _read(risk: Risk, units: Units) -> Iterator[tuple[Part, Batch]]:
+    """What this rank has of every batch, and the whole batch."""
+    ranks = risk.problem.ranks
+    for part, batch in zip(units.parts, risk.probe.batches(), strict=True):
+        if units.whole:
+            mine = part if part.batch % ranks.count == ranks.rank else part.share(1, 1)
+            yield from [(mine, batch)] if len(mine.rows) else []
+            continue
+        mine = part.share(ranks.rank, ranks.count)
+        if len(mine.rows):
+            yield mine, batch
+
+
+def _add(risk: Risk, route: str, sums: _Sums, units: Units, part: Part, batch: Batch) -> None:
+    """The gradients of one part: by chunks in the working precision, of these in float64."""
+    split = risk.layout.split
+    groups = [split(row) for row in sums.groups]
+
+    def one(some: Batch, rows_of: slice) -> None:
+        second = torch.zeros_like(risk.theta)
+        cross = None if sums.cross is None else torch.zeros_like(risk.theta)
+        into = [
+            Totals([group[i] for group in groups], square, None if cross is None else mixed)
+            for i, (square, mixed) in enumerate(
+                zip(split(second), split(second if cross is None else cross), strict=True)
+            )
+        ]
+        numbers = part.numbers[rows_of]
+        w, c = (
+            torch.from_numpy(table[numbers]).to(risk.device, risk.dtype)
+            for table in (units.terms, units.squares)
+        )
+        norms = ROUTES[route](risk, some, Weights.of(w, c, part.groups[rows_of]), into)
+        sums.norms[torch.from_numpy(numbers).to(risk.device)] = norms.double()
+        sums.second.add_(second)
+        if sums.cross is not None and cross is not None:
+            sums.cross.add_(cross)
+
+    if units.whole:
+        one(batch, slice(None))
+        return
+    count = len(part.rows)
+    step = chunk_size(risk, partial(_trial, risk)) if route == TOGETHER else count
+    for start in range(0, count, step):
+        chunk = slice(start, start + step)
+        one(take(batch, torch.from_numpy(part.rows[chunk])), chunk)
+
+
+def _trial(risk: Risk, batch: Batch) -> None:
+    """What a chunk takes beside the sums of all."""
+    ones = torch.ones(rows(batch)).to(risk.theta)
+    weights = Weights.of(ones, ones, np.zeros(len(ones), dtype=np.int64))
+    into = [Totals([torch.zeros_like(p)], torch.zeros_like(p)) for p in risk.leaves]
+    _together(risk, batch, weights, into)
+
+
+def _together(risk: Risk, batch: Batch, weights: Weights, into: Sequence[Totals]) -> Tensor:
+    """By one traced pass: |g_i|² (B, L)."""
+
+    def work() -> Tensor:
+        _, uses = traced(risk.evaluation, risk.leaves, batch)
+        return torch.stack([add(u, weights, t) for u, t in zip(uses, into, strict=True)], 1)
+
+    return risk.evaluation.within(risk.leaves, work)
+
+
+def _one_by_one(risk: Risk, batch: Batch, weights: Weights, into: Sequence[Totals]) -> Tensor:
+    norms = []
+    for group, run in weights.runs:
+        for i in range(run.start, run.stop):
+            w, c = weights.w[i : i + 1], weights.c[i : i + 1]
+            one = Weights(w, c, ((group, slice(0, 1)),))
+            norms.append(_whole(risk, take(batch, slice(i, i + 1)), one, into))
+    return torch.cat(norms)
+
+
+def _whole(risk: Risk, batch: Batch, weights: Weights, into: Sequence[Totals]) -> Tensor:
+    """The gradient of the mean loss of a batch, as one unit."""
+    evaluation = risk.evaluation
+    found = evaluation.within(risk.leaves, lambda: gradients(evaluation.loss(batch), risk.leaves))
+    return torch.stack(
+        [add([Dense(g[None])], weights, t) for g, t in zip(found, into, strict=True)], 1
+    )
+
+
+ROUTES: dict[str, Callable[[Risk, Batch, Weights, Sequence[Totals]], Tensor]] = {
+    "gradients of examples by vmap": _together,
+    "gradients of examples one by one, as vmap cannot trace the model": _one_by_one,
+    "gradients of whole batches, as examples of one influence each other": _whole,
+}
+TOGETHER, LOOP, BATCHES = ROUTES
+
+
+def _route(risk: Risk, whole: bool) -> str:
+    if whole:
+        return BATCHES
+    key = ("traces", risk.probe.device, risk.probe.dtype)
+    return TOGETHER if risk.problem.once(key, lambda: _traces(risk)) else LOOP
+
+
+def _traces(risk: Risk) -> bool:
+    """Whether the model can be traced, and gives two examples their gradient as plainly."""
+    batch, leaves, evaluation = counted(risk.probe, 2), risk.leaves, risk.evaluation
+    try:
+        _, uses = evaluation.within(leaves, lambda: traced(evaluation, leaves, batch))
+    except Exception:  # of any kind: the plain route shows whether the model itself is at fault
+        return False
+    w = torch.tensor(
+        [risk.problem.terms(take(batch, slice(i, i + 1))) for i in range(rows(batch))]
+    ).to(risk.theta)
+    weights = Weights.of(w / w.sum(), w, np.zeros(len(w), dtype=np.int64))
+    found = evaluation.within(leaves, lambda: gradients(evaluation.loss(batch), leaves))
+    off = size = 0.0
+    for leaf, use, plain in zip(leaves, uses, found, strict=True):
+        total = Totals([torch.zeros_like(leaf)], torch.zeros_like(leaf))
+        add(use, weights, total)
+        off += float((total.groups[0] - plain).double().square().sum())
+        size += float(plain.double().square().sum())
+    # A gradient that is not finite decides nothing: other snapshots of the run may have one.
+    return off <= AGREEMENT**2 * size or not math.isfinite(size)
+
+
+def _statistics(
+    risk: Risk, units: Units, sums: _Sums, scale: Tensor | None, route: str
+) -> PerExample:
+    layout, w, c = risk.layout, units.terms, units.squares
+    by_group = np.bincount(units.group, weights=w)
+    mean = torch.empty_like(sums.second)
+    share = mean.new_full((len(sums.groups),), 1.0 / float(w.sum()))
+    for start in range(0, len(mean), CHUNK):
+        part = slice(start, start + CHUNK)
+        mean[part] = share @ sums.groups[:, part].double()
+    floor = sums.second * (ROUNDING * torch.finfo(risk.dtype).eps)
+    variance, whole = sums.second, float(c.sum())
+    if sums.cross is None:  # c is proportional to w, and Σ c h is G Σ c
+        variance.addcmul_(mean, mean, value=-whole)
+    else:
+        variance.addcmul_(mean, sums.cross, value=-2.0).addcmul_(mean, mean, value=whole)
+    torch.maximum(variance, floor, out=variance).div_(len(w) - 1)
+    weights = np.outer(by_group, by_group)
+    scaled = None
+    if scale is not None:
+        trace = float((variance / scale).sum())
+        scaled = trace, inner_products(sums.groups / scale.to(sums.groups).sqrt()) / weights
+    slices = [layout.slices[name] for name in layout.names]
+    gram = np.stack([inner_products(sums.groups[:, part]) for part in slices]) / weights
+    norms = sums.norms.cpu().numpy()
+    return PerExample(layout, mean, variance, norms, units, gram, scaled, route)
+
+
+def inner_products(rows_of: Tensor) -> NDArray[np.float64]:
+    """Inner products (J, J) of the rows of a matrix (J, n)."""
+    total = torch.zeros(len(rows_of), len(rows_of), dtype=torch.float64, device=rows_of.device)
+    for piece in torch.split(rows_of, CHUNK, 1):
+        total += piece @ piece.T  # float32 sums of a chunk, added in float64
+    return np.asarray(total.cpu().numpy())
