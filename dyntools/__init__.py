@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dyntools.opening import open_run
     from dyntools.plan import make_plan
     from dyntools.problem import Engine, Problem
+    from dyntools.recipe import Recipe
     from dyntools.report import Report, Series
     from dyntools.run import Run, snapshots
     from dyntools.snapshot import Snapshot, Tensors
@@ -31,6 +32,7 @@ _HOMES = {
     "Engine": ("problem", "Engine"),
     "Measurement": ("measurement", "Measurement"),
     "Problem": ("problem", "Problem"),
+    "Recipe": ("recipe", "Recipe"),
     "Report": ("report", "Report"),
     "Run": ("run", "Run"),
     "Series": ("report", "Series"),
@@ -52,6 +54,7 @@ __all__ = [
     "Engine",
     "Measurement",
     "Problem",
+    "Recipe",
     "Report",
     "Run",
     "Series",

@@ -128,7 +128,9 @@ def assist(
             remedy="--steps with steps that are complete, while the run goes on",
         )
     _check_problem(run, plan, run.steps if steps is None else steps, device)
-    tasks = {task.name: task for task in plan.of_weights if "problem" in task.metric.needs}
+    # On disk there are no gradients but the problem's.
+    shared = {"problem", "gradients"}
+    tasks = {task.name: task for task in plan.of_weights if shared & set(task.metric.needs)}
     for snapshot in snapshots(run, steps=told, device=device, problem=plan.problem):
         wanted = [tasks[name] for name in told[snapshot.step] if name in tasks]
         for _ in measure_all(snapshot, wanted):

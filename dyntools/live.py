@@ -20,6 +20,7 @@ from dyntools.layer_kinds import BY_NAME, Kinds
 from dyntools.log import Log
 from dyntools.problem import Problem
 from dyntools.problem.matching import bare
+from dyntools.recipe import NOTHING, Recipe
 from dyntools.snapshot import Snapshot, Tensors
 
 
@@ -35,13 +36,14 @@ def snapshot_of(
     log: Log | None = None,
     gradients: bool = False,
     kinds: Kinds = BY_NAME,
+    recipe: Recipe = NOTHING,
 ) -> Snapshot:
     """The model as it is now, on the device of its parameters.
 
     previous, initial: snapshots of copies, as these tensors change with training. earlier: the
     snapshot measured last, for warm starts. log: what the loop has logged so far. gradients: those
     that lie in `.grad` now, which are read when a metric asks. kinds: what part of the network each
-    tensor is.
+    tensor is. recipe: what the loop knows and neither the optimizer nor the log holds.
     """
     params = {bare(n): p.detach() for n, p in model.named_parameters() if p.requires_grad}
     frozen = {bare(n): p.detach() for n, p in model.named_parameters() if not p.requires_grad}
@@ -60,6 +62,7 @@ def snapshot_of(
         gradients=gradients_of(model) if gradients else None,
         earlier=None if earlier is None else replace(earlier, earlier=None, previous=None),
         kinds=kinds,
+        recipe=recipe,
     )
 
 

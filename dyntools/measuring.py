@@ -181,7 +181,7 @@ def _guarded(
         reason = f"the decomposition failed: {error}"
     except caught as error:
         reason = f"{RAISED} {type(error).__name__}: {error}"
-    if task.metric.dims == ("layer",):
+    if task.metric.dims == ("layer",) and task.metric.layerwise:
         return per_layer({entry: math.nan}, skipped={entry: reason})
     return replace(skipped(reason, task.metric.dims), skipped={entry: reason})
 

@@ -18,6 +18,7 @@ from dyntools.checkpoint import Checkpoint, Damaged
 from dyntools.errors import DyntoolsError, UsageError, nearest
 from dyntools.layer_kinds import BY_NAME, Kinds, fits
 from dyntools.log import Log, merge, with_roles
+from dyntools.recipe import NOTHING, Recipe
 from dyntools.report import CheckpointRow
 from dyntools.run import Run, parameters
 from dyntools.sequence import Aside, in_order, same_model, shown
@@ -30,6 +31,7 @@ def open_run(
     log_paths: Sequence[Path] = (),
     roles: Mapping[str, str] | None = None,
     kinds: Kinds = BY_NAME,
+    recipe: Recipe = NOTHING,
     mmap: bool = True,
 ) -> Run:
     """Open a directory, a file or a glob: headers only, no tensor is read and no stored code run.
@@ -68,6 +70,7 @@ def open_run(
         notes=(*start_note, *log_notes, *_unique(n for c in chosen for n in c.notes)),
         left_out=_left_out(chosen),
         kinds=kinds,
+        recipe=recipe,
     )
 
 

@@ -15,6 +15,7 @@ from dyntools.checkpoints.optimizer_names import Parameters, is_index
 from dyntools.errors import CheckpointError, ProblemError
 from dyntools.layer_kinds import BY_NAME, Kinds
 from dyntools.log import Log
+from dyntools.recipe import NOTHING, Recipe
 from dyntools.report import CheckpointRow
 from dyntools.sequence import step_of
 from dyntools.snapshot import CPU, Snapshot, Tensors
@@ -33,6 +34,7 @@ class Run:
     checkpoints: one for each step, in ascending order. initial: the model before training, if
     known. rows: what became of every checkpoint file. left_out: tensors that are no parameters,
     each with its reason. kinds: what part of the network each tensor is.
+    recipe: what a person told of it.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Run:
     notes: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     kinds: Kinds = BY_NAME
+    recipe: Recipe = NOTHING
 
     @property
     def steps(self) -> tuple[int, ...]:
@@ -97,7 +100,8 @@ def log_snapshots(run: Run, at: Iterable[int], device: torch.device = CPU) -> It
     """Snapshots that hold a history and no model, for the metrics that need only the log."""
     if run.log is not None:
         for step in at:
-            yield Snapshot(step, Tensors({}, _nothing), log=run.log.until(step), device=device)
+            past, none = run.log.until(step), Tensors({}, _nothing)
+            yield Snapshot(step, none, log=past, device=device, recipe=run.recipe)
 
 
 def _history(run: Run, checkpoint: Checkpoint) -> Log | None:
@@ -136,6 +140,7 @@ def _bare(
         problem=problem,
         kinds=run.kinds,
         estimate=estimate,
+        recipe=run.recipe,
     )
 
 

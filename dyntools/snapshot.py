@@ -20,8 +20,10 @@ from dyntools.linalg.spectrum import Spectrum, singular_values
 from dyntools.matrix import Matrix, matrices_of
 from dyntools.moments import has_moments
 from dyntools.problem.binding import risk_of
+from dyntools.problem.per_example import STATISTICS
 from dyntools.problem.risk import Risk
 from dyntools.problem.second_moments import Estimate, estimated
+from dyntools.recipe import NOTHING, Recipe
 
 if TYPE_CHECKING:
     from dyntools.checkpoint import OptimizerState
@@ -90,6 +92,7 @@ class Snapshot:
         it knows changes what a number costs, and the number only within its error.
     kinds: what part each tensor plays, by its name.
     estimate: how second moments are found where none were saved; needs the problem.
+    recipe: what a person told of the run, such as its batch size.
     """
 
     step: int
@@ -106,6 +109,7 @@ class Snapshot:
     earlier: Snapshot | None = None
     kinds: Kinds = BY_NAME
     estimate: Estimate | None = None
+    recipe: Recipe = NOTHING
     _one: str | None = None
     _moments: list[OptimizerState | None] = field(default_factory=list, repr=False)
     _computed: dict[Hashable, object] = field(default_factory=dict, repr=False)
@@ -194,7 +198,8 @@ class Snapshot:
         return self.params[name] if name in self.params else self.buffers[name]
 
     def release(self) -> None:
-        """Free what only this step's own products need: the risk with its graphs."""
+        """Free what only this step needs: the risk with its graphs, statistics of gradients."""
+        self._computed.pop(STATISTICS, None)
         if isinstance(risk := self._computed.pop("risk", None), Risk):
             risk.release()
 

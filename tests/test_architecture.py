@@ -16,18 +16,18 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # From the ground up; a module imports from lower layers and, within its own, what is listed below.
 LAYERS = (
     ("errors", "measurement"),
-    ("log", "checkpoint", "matrix", "layer_kinds", "forms"),
+    ("log", "checkpoint", "matrix", "layer_kinds", "forms", "recipe"),
     ("report", "moments"),
     ("journal", "hdf5"),
     ("assembly", "linalg", "adam_memory", "ranks"),
     ("findings", "views", "optim", "gathering"),
     ("problem",),
-    ("snapshot", "operators"),
+    ("snapshot", "operators", "activations"),
     ("metrics", "checkpoints", "logs"),
     ("sequence", "live", "estimation"),
     ("run",),
     ("opening",),
-    ("plan",),
+    ("plan", "scaffold"),
     ("provenance", "measuring"),
     ("meter",),
     ("analysis", "verification"),
@@ -48,6 +48,7 @@ TORCH_FREE = (
     ),
     *("findings", "views", "metrics", "logs", "checkpoint", "matrix", "forms", "moments", "cli"),
     "adam_memory",
+    "recipe",
 )
 HOMES = {"h5py": "hdf5", "matplotlib": "views", "typer": "cli", "threadpoolctl": "linalg"}
 

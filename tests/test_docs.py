@@ -19,6 +19,7 @@ import typer
 from dyntools import analyze, cli, make_plan, open_run
 from dyntools.findings import RULES
 from dyntools.metrics import METRICS
+from dyntools.metrics.activations import ACTIVATIONS
 from dyntools.metrics.curvature import CURVATURE
 from dyntools.metrics.gradients import GRADIENTS
 from dyntools.metrics.metric import Metric
@@ -148,6 +149,8 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, R
         run = open_run(FIXTURES / "runs" / name)
         made[name] = analyze(run, make_plan(run), folder / f"{name}.h5")
     made["curvature"] = _with_problem("digits-mlp", folder / "curvature.h5", preset="curvature")
+    made["gradients"] = _with_problem("tiny-gpt", folder / "gradients.h5", preset="gradients")
+    made["activations"] = _with_problem("tiny-gpt", folder / "activations.h5", preset="activations")
     request = ["block_sharpness:block=kind"]
     _with_problem("tiny-gpt", folder / "tiny-gpt-curvature.h5", request, steps=[10, 300])
     return folder, made
@@ -213,7 +216,7 @@ def test_page_of_a_metric_names_paper_settings_and_companions(
     for setting in metric.defaults:
         assert f"`{setting}`" in text, setting
     report = reports[1]["curvature" if metric in CURVATURE else "tiny-gpt"]
-    live = metric in GRADIENTS  # no checkpoint holds what they need
+    live = metric in (*GRADIENTS, *ACTIVATIONS)  # no checkpoint holds what they need
     for companion in (measured(metric.name) if live else report[metric.name]).beside:
         assert f"`{companion}`" in text, companion
     assert "## When it lies" in text

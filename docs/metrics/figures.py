@@ -18,7 +18,9 @@ from pathlib import Path
 import torch
 
 from dyntools import Report, Snapshot, Tensors, analyze, make_plan, measure, open_run
+from dyntools.metrics.activations import ACTIVATIONS
 from dyntools.metrics.curvature import CURVATURE
+from dyntools.metrics.gradients import GRADIENTS
 from dyntools.problem.loading import load_problem
 from dyntools.views.plots import plots
 from dyntools.views.style import styled
@@ -29,6 +31,7 @@ DOTS_PER_INCH = 96
 FIGURES = {  # file: (run, the name of the figure, metrics to measure)
     "training": ("digits-mlp", "training", ("generalization_gap",)),
     "generalization_gap": ("digits-mlp", "generalization_gap", ("generalization_gap",)),
+    "refined_schedule": ("tiny-gpt", "refined_schedule", ("refined_schedule",)),
     "layer_rotation": ("digits-mlp", "layer_rotation", ("layer_rotation",)),
     "singular_values": ("digits-mlp", "singular_values", ("singular_values",)),
     "spectral_norm": ("tiny-gpt", "spectral_norm", ("spectral_norm",)),
@@ -48,6 +51,12 @@ FIGURES = {  # file: (run, the name of the figure, metrics to measure)
     "trust_ratio": ("digits-mlp", "trust_ratio", ("trust_ratio",)),
     "block_sharpness": ("tiny-gpt", "block_sharpness", ("block_sharpness:block=kind",)),
     **{
+        metric.name: ("tiny-gpt", metric.name, (metric.name,))
+        for metric in GRADIENTS
+        if metric.name != "rms_spike"
+    },
+    **{metric.name: ("tiny-gpt", metric.name, (metric.name,)) for metric in ACTIVATIONS},
+    **{
         metric.name: ("digits-mlp", metric.name, (metric.name,))
         for metric in CURVATURE
         if metric.name != "block_sharpness"
@@ -58,10 +67,10 @@ SHAPES = ((768, 768), (3072, 768), (768, 2304), (64, 768))
 
 def report_of(run: str, metrics: tuple[str, ...], folder: Path) -> Report:
     opened = open_run(RUNS / run)
-    curved = metrics[0].partition(":")[0] in {metric.name for metric in CURVATURE}
-    problem = (
-        load_problem(str(RUNS / run / "problem.py"), opened.checkpoints[-1]) if curved else None
-    )
+    of_a_loss = {metric.name for metric in (*CURVATURE, *GRADIENTS, *ACTIVATIONS)}
+    problem = None
+    if metrics[0].partition(":")[0] in of_a_loss:
+        problem = load_problem(str(RUNS / run / "problem.py"), opened.checkpoints[-1])
     plan = make_plan(opened, metrics, problem=problem)
     return analyze(opened, plan, folder / f"{run}.h5", force=True)
 

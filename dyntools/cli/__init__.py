@@ -17,6 +17,7 @@ from dyntools.cli import (
     adam_memory,
     analyze,
     doctor,
+    init,
     inspect,
     merge,
     metrics,
@@ -40,7 +41,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-COMMANDS = (inspect, analyze, merge, show, plot, watch, seal, adam_memory, metrics, doctor)
+COMMANDS = (init, inspect, analyze, merge, show, plot, watch, seal, adam_memory, metrics, doctor)
 for command in COMMANDS:
     app.command(name=command.__name__.rsplit(".", 1)[-1].replace("_", "-"))(command.command)
 

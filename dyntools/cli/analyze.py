@@ -16,6 +16,7 @@ import typer
 from dyntools.cli import options, processes, terminal
 from dyntools.cli.loss import Loss
 from dyntools.errors import UsageError
+from dyntools.recipe import NOTHING, read_recipe
 
 if TYPE_CHECKING:
     import torch
@@ -56,6 +57,7 @@ def command(
     logs: options.Logs = None,
     role: options.Roles = None,
     kind: options.Kinds = None,
+    config: options.Config = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda[:i] or mps.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Continue what was cut off.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an earlier report.")] = False,
@@ -100,6 +102,7 @@ def command(
     estimate = options.estimate_of(second_moments, problem or text or tokens)
     if estimate is not None and processes.several():
         raise UsageError("--estimate-second-moments works in one process.", remedy="no torchrun")
+    recipe = NOTHING if config is None else read_recipe(config)
     from dyntools import ranks
     from dyntools.analysis import analyze, assist
     from dyntools.measuring import device_of
@@ -108,7 +111,13 @@ def command(
 
     place = ranks.own(device_of(device))
     run = open_run(
-        path, initial=initial, log_paths=logs or (), roles=roles, kinds=kinds, mmap=not no_mmap
+        path,
+        initial=initial,
+        log_paths=logs or (),
+        roles=roles,
+        kinds=kinds,
+        recipe=recipe,
+        mmap=not no_mmap,
     )
     for request in metric or ():
         parse(request)  # a mistake is told before the code of a problem runs

@@ -34,6 +34,10 @@ Kinds = Annotated[
     list[str] | None,
     typer.Option("--kind", metavar="GLOB=KIND", help="What kind of layer these tensors are."),
 ]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="What the files lack: batch size, tokens, …"),
+]
 NoMmap = Annotated[
     bool, typer.Option("--no-mmap", help="Read files instead of mapping them (network drives).")
 ]

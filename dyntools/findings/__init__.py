@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dyntools.findings.batch_too_large import rule as batch_too_large
 from dyntools.findings.block_disorder import rule as block_disorder
+from dyntools.findings.clip_threshold import rule as clip_threshold
+from dyntools.findings.dead_units import rule as dead_units
 from dyntools.findings.divergence import rule as divergence
 from dyntools.findings.edge_of_stability import rule as edge_of_stability
 from dyntools.findings.epsilon_underflow import rule as epsilon_underflow
@@ -18,14 +21,17 @@ from dyntools.findings.learning_rate_headroom import rule as learning_rate_headr
 from dyntools.findings.loss_spikes import rule as loss_spikes
 from dyntools.findings.low_memory_adam import rule as low_memory_adam
 from dyntools.findings.negative_curvature import rule as negative_curvature
+from dyntools.findings.noise_dominated import rule as noise_dominated
 from dyntools.findings.norm_growth import rule as norm_growth
 from dyntools.findings.overfitting import rule as overfitting
+from dyntools.findings.plain_sgd import rule as plain_sgd
 from dyntools.findings.plateau import rule as plateau
 from dyntools.findings.progressive_sharpening import rule as progressive_sharpening
 from dyntools.findings.rank_collapse import rule as rank_collapse
 from dyntools.findings.spike_warning import rule as spike_warning
 from dyntools.findings.stale_curvature import rule as stale_curvature
 from dyntools.findings.unfinished import rule as unfinished
+from dyntools.findings.vanishing_gradients import rule as vanishing_gradients
 from dyntools.findings.warmup_too_short import rule as warmup_too_short
 from dyntools.report import Report
 
@@ -34,12 +40,17 @@ RULES: tuple[Callable[[Report], tuple[Finding, ...]], ...] = (
     overfitting,
     loss_spikes,
     spike_warning,
+    clip_threshold,
+    vanishing_gradients,
+    dead_units,
     unfinished,
     plateau,
     layer_stuck,
     rank_collapse,
     norm_growth,
     epsilon_underflow,
+    noise_dominated,
+    batch_too_large,
     edge_of_stability,
     progressive_sharpening,
     learning_rate_headroom,
@@ -48,6 +59,7 @@ RULES: tuple[Callable[[Report], tuple[Finding, ...]], ...] = (
     block_disorder,
     stale_curvature,
     low_memory_adam,
+    plain_sgd,
 )
 
 __all__ = ["RULES", "Finding", "Severity", "find"]

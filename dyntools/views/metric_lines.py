@@ -16,12 +16,17 @@ from dyntools.views.names import shorten
 from dyntools.views.numbers import MISSING, number
 from dyntools.views.selection import entries, measured_rows
 
+MIXED = "law"  # a dim whose entries have units of their own: no median, no highest
 PLACE_WIDTH = 22  # columns for the name of a layer; chosen: two fit beside the numbers at 120
 
 
 def metric_lines(all_series: Sequence[Series], width: int) -> RenderableType:
     """One row a metric with an axis of named entries; metrics with other axes are only named."""
-    series = [one for one in all_series if len(one.dims) == 1 and not _numbers(one)]
+    series = [
+        one
+        for one in all_series
+        if len(one.dims) == 1 and not _numbers(one) and one.dims != (MIXED,)
+    ]
     deeper = [
         f"{one.metric} ({' × '.join(map(words, one.dims))})"
         for one in all_series

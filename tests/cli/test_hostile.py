@@ -88,21 +88,23 @@ codes = [
     run(["inspect", place]) for place in sys.argv[1:]
 ] + [
     run(["analyze", place, "-o", "r.h5", "--force", "--preset", "quick"]) for place in sys.argv[1:]
+] + [
+    run(["init", place, "--force"]) for place in sys.argv[1:]
 ]
 print("CODES", *codes)
 """
 
 
 @pytest.mark.slow
-def test_inspecting_and_analysing_them_runs_nothing(tmp_path: Path) -> None:
+def test_commands_on_them_run_nothing(tmp_path: Path) -> None:
     result = watched(COMMANDS, *map(str, PLACES), cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "Traceback" not in result.stderr
     assert "mistake of its own" not in result.stderr
     codes = result.stdout.split("CODES")[1].split()
-    assert len(codes) == 2 * len(PLACES)
+    assert len(codes) == 3 * len(PLACES)
     assert set(codes) <= {"0", "2"}
-    assert {path.name for path in tmp_path.iterdir()} <= {"r.h5"}
+    assert {path.name for path in tmp_path.iterdir()} <= {"r.h5", "problem.py"}
 
 
 def test_beside_good_checkpoints_a_hostile_one_does_not_stop_the_run(tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ from tests.conftest import Outcome
 from tests.processes import python
 
 SURFACE = {
+    "init": "path --output --task --force",
     "inspect": "path --initial --logs --role --kind --kinds --no-mmap --json",
     "analyze": (
         "path --output --metric --preset --initial --steps --every --last --logs --role --kind"
-        " --device --resume --force --shard --no-mmap --problem --text --tokens --tokenizer --block"
-        " --examples --memory --basis-memory --dtype --hvp --mode --probe-error"
+        " --config --device --resume --force --shard --no-mmap --problem --text --tokens"
+        " --tokenizer --block --examples --memory --basis-memory --dtype --hvp --mode --probe-error"
         " --estimate-second-moments --shard-parameters"
     ),
     "merge": "parts --output --force",

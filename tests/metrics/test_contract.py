@@ -52,8 +52,11 @@ def log() -> Log:
         Curve("val_loss", at, losses[::10] + at / 500, "step", None, "log"),
         Curve("grad_norm", steps, 1 + generator.random(400), "step", None, "log"),
         Curve("lr", steps, np.linspace(1e-3, 0, 400), "step", None, "log"),
+        Curve("train_acc", steps, np.minimum(steps / 50, 1.0), "step", None, "log"),
+        Curve("val_acc", at, np.minimum(at / 200, 1.0), "step", None, "log"),
     )
     roles = (Role.train_loss, Role.validation_loss, Role.gradient_norm, Role.learning_rate)
+    roles += (Role.train_accuracy, Role.validation_accuracy)
     names = {role: curve.name for role, curve in zip(roles, curves, strict=True)}
     return Log(("log",), ("jsonl",), {c.name: c for c in curves}, names, ())
 

@@ -20,6 +20,8 @@ WORDS = {
     Role.train_loss: "training loss",
     Role.validation_loss: "validation loss",
     Role.gradient_norm: "gradient norm",
+    Role.train_accuracy: "training accuracy",
+    Role.validation_accuracy: "validation accuracy",
 }
 
 

@@ -1,0 +1,137 @@
+"""Patterns: which outputs of an activation function are positive, for which examples.
+
+    C_gj     examples of group g at which output j is positive; exact whole numbers
+    masks    the same for a few examples, for pairs of them
+
+Outputs are all those of one example, channels times positions. Of more than UNITS an even
+selection is taken, which is another mean over j and no other quantity.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dyntools.activations.scale import step_of
+
+UNITS = 1 << 14  # outputs of one site that are followed: 2 MB of counts and masks; chosen
+GROUPS = 8  # of examples, for the standard error; tells it to 1/√14 = 27 %; chosen
+PAIRS = 28  # Fernández-Hernández et al. 2025: 8 · 7 / 2
+SEED = 0  # of the pairs
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What is asked of the examples of a probe, by their numbers.
+
+    pairs: of numbers. group: of each example, equal parts in their order.
+    """
+
+    count: int
+    pairs: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, count: int) -> Examples:
+        every = count * (count - 1) // 2
+        if every <= PAIRS:
+            return cls(count, tuple(combinations(range(count), 2)))
+        drawn, generator = set[tuple[int, int]](), np.random.default_rng(SEED)
+        while len(drawn) < PAIRS:
+            i, j = sorted(generator.choice(count, 2, replace=False).tolist())
+            drawn.add((i, j))
+        return cls(count, tuple(sorted(drawn)))
+
+    @property
+    def paired(self) -> tuple[int, ...]:
+        return tuple(sorted({number for pair in self.pairs for number in pair}))
+
+    def groups(self, numbers: Sequence[int]) -> Tensor:
+        """The group of each, (b,)."""
+        return torch.tensor([GROUPS * n // self.count for n in numbers], dtype=torch.int64)
+
+
+@dataclass(eq=False)
+class Patterns:
+    """The sums over one site; `refused` says why there are none.
+
+    outputs: d of one example; step: every so-manieth is followed.
+    """
+
+    examples: Examples
+    outputs: int = 0
+    step: int = 1
+    counts: Tensor | None = None
+    sizes: Tensor = field(default_factory=lambda: torch.zeros(GROUPS, dtype=torch.int64))
+    masks: dict[int, Tensor] = field(default_factory=dict)
+    refused: str = ""
+
+    def add(self, output: Tensor, numbers: Sequence[int]) -> None:
+        """output: (b, …), or (b · k, …) with the parts of an example one after another."""
+        if self.refused:
+            return
+        if output.ndim == 0 or len(output) % len(numbers):
+            self.refused = "the first axis of its output does not count the examples"
+            return
+        flat = output.reshape(len(numbers), -1)
+        if self.counts is None:
+            self.outputs, self.step = flat.shape[1], step_of(flat.shape[1], UNITS)
+        elif flat.shape[1] != self.outputs:
+            self.refused = "examples have different numbers of outputs there"
+            return
+        mask = flat[:, :: self.step] > 0
+        groups = self.examples.groups(numbers)
+        if self.counts is None:
+            self.counts = torch.zeros(
+                GROUPS, mask.shape[1], dtype=torch.float32, device=mask.device
+            )
+        self.sizes += torch.bincount(groups, minlength=GROUPS)
+        of_group = torch.nn.functional.one_hot(groups, GROUPS).T.to(self.counts)
+        self.counts.addmm_(of_group, mask.to(self.counts.dtype))  # exact below 2²⁴ examples
+        wanted = set(self.examples.paired)
+        for row, number in enumerate(numbers):
+            if number in wanted:
+                self.masks[number] = mask[row].clone()
+
+
+@dataclass(frozen=True)
+class Indicator:
+    """OUI of one site.
+
+    every: over all pairs, with its standard error. pairs: clamped, over PAIRS of them.
+    """
+
+    every: float
+    error: float
+    pairs: float
+    outputs: int
+
+
+def indicator(patterns: Patterns) -> Indicator:
+    """The site's numbers. To be asked where nothing was refused and there are two examples."""
+    assert patterns.counts is not None
+    counts, sizes = patterns.counts.double(), patterns.sizes
+    total, n = counts.sum(0), int(sizes.sum())
+    every = _mean_distance(total, n)
+    filled = [g for g in range(GROUPS) if sizes[g] > 0 and n - int(sizes[g]) >= 2]
+    without = [_mean_distance(total - counts[g], n - int(sizes[g])) for g in filled]
+    error = math.nan
+    if len(without) == GROUPS:
+        error = math.sqrt((GROUPS - 1) * float(np.var(without)))
+    d = counts.shape[1]
+    half = max(d // 2, 1)
+    distances = [
+        min(int((patterns.masks[i] != patterns.masks[j]).sum()), half) / half
+        for i, j in patterns.examples.pairs
+    ]
+    return Indicator(every, error, float(np.mean(distances)), patterns.outputs)
+
+
+def _mean_distance(counts: Tensor, n: int) -> float:
+    """(2/d) Σ_j 2 c_j (n - c_j) / (n (n - 1)): twice the share of outputs that differ."""
+    return float((counts * (n - counts)).mean()) * 4.0 / (n * (n - 1))
