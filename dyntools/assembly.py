@@ -63,6 +63,8 @@ def _widened(
 ) -> NDArray[np.float64]:
     """An array of a part over all labels of the dims behind the first; `fill` where it has none."""
     first, *rest = part.dims
+    if array is not None and all(part.coords[dim] == coords[dim] for dim in rest):
+        return array
     out = np.full([len(part.coords[first]), *(len(coords[dim]) for dim in rest)], fill)
     if array is not None:
         places = [[coords[dim].index(x) for x in part.coords[dim]] for dim in rest]

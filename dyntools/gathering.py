@@ -98,8 +98,9 @@ def live_log(points: Mapping[str, Mapping[int, tuple[float, float]]], source: st
     return with_roles(Log((source,), ("live",), curves, {}, ()))
 
 
-def read(path: Path) -> Report:
+def read(path: str | Path) -> Report:
     """A report from its sealed file, or from a journal that is being written."""
+    path = Path(path)
     return report_of_journal(path) if is_journal(path) else hdf5.read(path)
 
 

@@ -8,6 +8,7 @@ a status, never a sentinel.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -26,6 +27,9 @@ class Status(IntEnum):
     failed = 2  # the numbers do not allow it: NaN weights, a zero matrix, too few points
     unconverged = 3  # an iteration hit its limit; the error says how far it got
     absent = 4  # no such entry at this step (a layer that appears later)
+
+
+LAST = max(Status)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +72,7 @@ class Measurement:
         declared = tuple(len(self.coords[dim]) for dim in self.dims)
         if declared != shape:
             raise ValueError(f"dims {self.dims} declare the shape {declared}, values have {shape}")
-        if not np.isin(self.status, list(Status)).all():
+        if self.status.view(np.uint8).max(initial=0) > LAST:  # a negative one is large
             raise ValueError(f"a status that does not exist: {np.unique(self.status).tolist()}")
         arrays = {"error": self.error, "status": self.status, **self.beside}
         for name, array in arrays.items():
@@ -99,16 +103,15 @@ def per_layer(
     def column(table: Mapping[str, float]) -> NDArray[np.float64]:
         return np.array([table.get(name, np.nan) for name in names], dtype=np.float64)
 
-    numbers = column(values)
-    codes = np.where(np.isnan(numbers), Status.failed, Status.ok).astype(np.int8)
-    for i, name in enumerate(names):
-        codes[i] = (status or {}).get(name, codes[i])
+    codes = [Status.failed if math.isnan(value) else Status.ok for value in values.values()]
+    if status:
+        codes = [status.get(name, code) for name, code in zip(names, codes, strict=True)]
     return Measurement(
-        numbers,
+        column(values),
         ("layer",),
         {"layer": names},
         error=None if error is None else column(error),
-        status=codes,
+        status=np.array(codes, dtype=np.int8),
         beside={key: column(table) for key, table in (beside or {}).items()},
         skipped=dict(skipped or {}),
         method=method,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dyntools.errors import ProblemError
 from dyntools.layer_kinds import BY_NAME, Kinds
+from dyntools.linalg.blockwise import norm
 from dyntools.linalg.spectrum import Spectrum, singular_values
 from dyntools.matrix import Matrix, matrices_of
 from dyntools.moments import has_moments
@@ -218,6 +219,10 @@ class Snapshot:
     def tensor(self, name: str) -> Tensor:
         """A parameter on the snapshot's device."""
         return self.params[name].to(self.device)
+
+    def norm(self, name: str) -> float:
+        """Frobenius norm of a parameter, computed once."""
+        return self.once(("norm", name), lambda: norm(self.tensor(name)))
 
     def matrices(self) -> tuple[Matrix, ...]:
         """Every parameter read as matrices, in model order."""

@@ -25,9 +25,9 @@ def python(code: str, *arguments: str, cwd: Path | None = None) -> subprocess.Co
     )
 
 
-# A process that used DistributedDataParallel keeps gloo's threads after `destroy_process_group`, and
-# one of them may meet an interpreter that is going (pytorch/pytorch#179291): an abort of torch at
-# exit, after all work, on a busy machine once in some hundred runs. Such a run is repeated.
+# A process that used DistributedDataParallel keeps gloo's threads after `destroy_process_group`,
+# and one of them may meet an interpreter that is going (pytorch/pytorch#179291): an abort of torch
+# at exit, after all work, on a busy machine once in some hundred runs. Such a run is repeated.
 TORCH_ABORTED_AT_EXIT = "terminate called without an active exception"
 
 

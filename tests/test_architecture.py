@@ -20,12 +20,12 @@ LAYERS = (
     ("report", "moments"),
     ("journal", "hdf5"),
     ("assembly", "linalg", "adam_memory", "ranks"),
-    ("findings", "views", "optim", "gathering"),
-    ("problem",),
+    ("findings", "views", "optim", "gathering", "checks", "comparison"),
+    ("problem", "page"),
     ("snapshot", "operators", "activations"),
     ("metrics", "checkpoints", "logs"),
-    ("sequence", "live", "estimation"),
-    ("run",),
+    ("sequence", "live", "estimation", "gate"),
+    ("run", "testing"),
     ("opening",),
     ("plan", "scaffold"),
     ("provenance", "measuring"),
@@ -33,7 +33,15 @@ LAYERS = (
     ("analysis", "verification"),
     ("cli", "callbacks"),
 )
-WITHIN = {("measurement", "errors"), ("log", "errors"), ("views", "findings")}
+WITHIN = {
+    ("measurement", "errors"),
+    ("log", "errors"),
+    ("views", "findings"),
+    ("views", "checks"),
+    ("views", "comparison"),
+    ("comparison", "findings"),
+    ("comparison", "checks"),
+}
 TORCH_FREE = (
     *(
         "errors",
@@ -47,10 +55,16 @@ TORCH_FREE = (
         "findings",
     ),
     *("findings", "views", "metrics", "logs", "checkpoint", "matrix", "forms", "moments", "cli"),
-    "adam_memory",
-    "recipe",
+    *("adam_memory", "checks", "comparison", "gate", "testing", "page", "recipe"),
 )
-HOMES = {"h5py": "hdf5", "matplotlib": "views", "typer": "cli", "threadpoolctl": "linalg"}
+HOMES = {
+    "h5py": "hdf5",
+    "matplotlib": "views",
+    "typer": "cli",
+    "threadpoolctl": "linalg",
+    "jinja2": "page",
+    "markupsafe": "page",
+}
 
 
 def room(path: Path) -> str:

@@ -1,20 +1,29 @@
-"""What a live recorder costs: two equal trainings, one of them recorded, in turns. Run: python FILE
+"""What watching a training costs: equal trainings, each watched in another way. Run: python FILE
 
-Both start from the same weights and see the same batches, and take turns in blocks of as many steps
-as lie between two reports, so that a busy machine slows both. `ratio` is the time of all steps of
-the recorded one over that of the other, `median` the median over the blocks, `measured` the share
-of its training's time that the recorder took by these times, `reported` what it says itself. The
-clock of the budget also runs while the other training has its turn, so it is given half of it.
+All start from the same weights and see the same batches. They take turns step by step, so that a
+busy machine slows all of them, and each is timed in blocks of as many steps as lie between two
+reports. Ratios are to the training that nobody watches: of wall time and of processor time of all
+blocks, and the medians over the blocks. `measured` is the share of its wall time that watching took
+by these times, `reported` what a recorder says itself. The clock of a budget also runs while the
+others have their turn, so a recorder is given its part of the budget. `histograms` is the work of
+`wandb.watch` written out. W&B and cockpit run where they are installed, cockpit with its preset
+`economy`, on the convolutional network alone: it needs modules that BackPACK knows. Ctrl-C ends a
+network with the blocks that are done.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import tempfile
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +33,10 @@ from dyntools import Problem
 from dyntools.callbacks import Recorder, every
 
 EVERY = 100  # steps between reports
-PRESETS = {"quick": 1.0, "optimizer": 1.0, "full": 0.05}  # preset → budget
+PRESETS = {"quick": 1.0, "full": 0.05}  # preset → budget
 EXAMPLES = 32  # of the problem
+BINS = 64  # of a histogram, as wandb.watch has them
+WARM = 20  # steps that are not timed: the first ones of a process are slow
 
 
 class Block(nn.Module):
@@ -92,68 +103,210 @@ def loss_of(outputs: Tensor, batch: tuple[Tensor, Tensor]) -> Tensor:
 
 
 class Training:
-    """One of the two trainings."""
+    """One of the trainings, watched by nobody."""
 
-    def __init__(self, name: str) -> None:
+    title, reported = "nobody", ""
+
+    def __init__(self, name: str, others: int, folder: Path) -> None:
+        """others: how many take turns with it. folder: for what watching writes."""
         make, self.draw, self.batch = NETWORKS[name]
         torch.manual_seed(0)
         self.model, self.generator, self.taken = make(), torch.Generator().manual_seed(1), 0
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3)
+        self.spent, self.blocks = [0.0, 0.0], list[tuple[float, float]]()
+        self.watch(name, others, folder)
 
-    def block(self, recorder: Recorder | None) -> float:
-        """Seconds of as many steps as lie between two reports."""
-        started = perf_counter()
-        for _ in range(EVERY):
-            batch = self.draw(self.batch, self.generator)
-            loss = loss_of(self.model(batch[0]), batch)
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
-            self.taken += 1
-            if recorder is not None:
-                recorder.step(self.taken, loss=loss.item())
-        return perf_counter() - started
+    def watch(self, name: str, others: int, folder: Path) -> None:
+        """Begin."""
+
+    def gradients(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        loss = loss_of(self.model(batch[0]), batch)
+        self.optimizer.zero_grad()
+        loss.backward()
+        return loss
+
+    def look(self, loss: Tensor) -> None:
+        """After each step."""
+
+    def end(self) -> None:
+        """After the last one; not timed."""
+
+    def step(self) -> None:
+        started = perf_counter(), process_time()
+        batch = self.draw(self.batch, self.generator)
+        loss = self.gradients(batch)
+        self.optimizer.step()
+        self.taken += 1
+        self.look(loss)
+        self.spent[0] += perf_counter() - started[0]
+        self.spent[1] += process_time() - started[1]
+
+    def block(self) -> None:
+        """What the steps since the last call took is one block."""
+        self.blocks.append((self.spent[0], self.spent[1]))
+        self.spent = [0.0, 0.0]
 
 
-def compared(name: str, preset: str, blocks: int, folder: Path) -> str:
-    """A row of the table."""
-    plain, recorded = Training(name), Training(name)
-    make, draw, _ = NETWORKS[name]
-    batch = draw(EXAMPLES, torch.Generator().manual_seed(2))
-    path, budget = folder / f"{name}-{preset}.jsonl", PRESETS[preset]
-    made = perf_counter()
-    with Recorder(
-        recorded.model,
-        recorded.optimizer,
-        problem=Problem(make(), [batch], loss_of),
-        metrics=preset,
-        schedule=every(EVERY),
-        path=path,
-        budget=budget if budget >= 1 else budget / 2,
-    ) as recorder:
-        plain.block(None)  # the first steps of a process are slow
-        pairs = [(plain.block(None), recorded.block(recorder)) for _ in range(blocks)]
-        spent = recorder.overhead * (perf_counter() - made)
-    without, with_it = (sum(times) for times in zip(*pairs, strict=True))
-    ratios = [b / a for a, b in pairs]
-    share, said = (with_it - without) / with_it, spent / with_it
-    return (
-        f"| {name} | {preset} | {'none' if budget >= 1 else f'{budget:g}'} |"
-        f" {1e3 * without / blocks / EVERY:.1f} | {with_it / without:.3f} |"
-        f" {statistics.median(ratios):.3f} | {100 * share:.1f} % | {100 * said:.1f} % |"
-    )
+class Recorded(Training):
+    preset = ""
+
+    def watch(self, name: str, others: int, folder: Path) -> None:
+        make, draw, _ = NETWORKS[name]
+        batch = draw(EXAMPLES, torch.Generator().manual_seed(2))
+        budget = PRESETS[self.preset]
+        self.title = f"`{self.preset}`" + ("" if budget >= 1 else f", budget {budget:g}")
+        self.made = perf_counter()
+        self.recorder = Recorder(
+            self.model,
+            self.optimizer,
+            problem=Problem(make(), [batch], loss_of),
+            metrics=self.preset,
+            schedule=every(EVERY),
+            path=folder / f"{name}-{self.preset}.jsonl",
+            budget=budget if budget >= 1 else budget / (1 + others),
+        )
+
+    def look(self, loss: Tensor) -> None:
+        self.recorder.step(self.taken, loss=loss.item())
+
+    def end(self) -> None:
+        spent = self.recorder.overhead * (perf_counter() - self.made)
+        self.reported = f"{100 * spent / sum(wall for wall, _ in self.blocks):.1f} %"
+        self.recorder.close()
+
+
+class Quick(Recorded):
+    preset = "quick"
+
+
+class Full(Recorded):
+    preset = "full"
+
+
+class Histograms(Training):
+    """Of every parameter and gradient, into a file; the loss of each step too."""
+
+    title = "histograms"
+
+    def watch(self, name: str, others: int, folder: Path) -> None:
+        self.file = open(folder / f"{name}.jsonl", "w")  # noqa: SIM115
+
+    def look(self, loss: Tensor) -> None:
+        line: dict[str, Any] = {"step": self.taken, "loss": loss.item()}
+        if self.taken % EVERY == 0:
+            for name, parameter in self.model.named_parameters():
+                line[name] = histogram(parameter.detach())
+                line[f"gradient {name}"] = histogram(parameter.grad)
+        self.file.write(json.dumps(line) + "\n")
+
+    def end(self) -> None:
+        self.file.close()
+
+
+def histogram(tensor: Tensor | None) -> tuple[list[float], float, float]:
+    assert tensor is not None
+    flat = tensor.flatten()
+    flat = flat[flat.isfinite()]
+    low, high = flat.min().item(), flat.max().item()
+    return flat.histc(BINS, low, high).tolist(), low, high
+
+
+class Wandb(Training):
+    title = "`wandb.watch`, offline"
+
+    def watch(self, name: str, others: int, folder: Path) -> None:
+        import wandb
+
+        settings = wandb.Settings(silent=True)
+        self.run = wandb.init(mode="offline", dir=folder, settings=settings)
+        self.run.watch(self.model, log="all", log_freq=EVERY)
+
+    def look(self, loss: Tensor) -> None:
+        self.run.log({"loss": loss.item()})
+
+    def end(self) -> None:
+        self.run.finish()
+
+
+class Cockpit(Training):
+    title = "cockpit, economy"
+
+    def watch(self, name: str, others: int, folder: Path) -> None:
+        from backpack import extend
+        from cockpit import Cockpit
+        from cockpit.utils import schedules
+        from cockpit.utils.configuration import configuration
+
+        quantities = configuration("economy", track_schedule=schedules.linear(EVERY))
+        self.cockpit = Cockpit(self.model.parameters(), quantities=quantities)
+        extend(self.model)
+        self.loss = extend(nn.CrossEntropyLoss())
+
+    def gradients(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        outputs = self.model(batch[0])
+        self.optimizer.zero_grad()
+        loss = self.loss(outputs, batch[1])
+        told = {
+            "batch_size": len(batch[1]),
+            "individual_losses": cross_entropy(outputs, batch[1], reduction="none"),
+            "loss": loss,
+            "optimizer": self.optimizer,
+        }
+        with self.cockpit(self.taken, info=told):
+            loss.backward(create_graph=self.cockpit.create_graph(self.taken))
+        return loss
+
+
+def ways(name: str) -> list[type[Training]]:
+    found: list[type[Training]] = [Training, Quick, Full, Histograms]
+    found += [Wandb] if find_spec("wandb") else []
+    return found + ([Cockpit] if name == "CNN" and find_spec("cockpit") else [])
+
+
+def compared(name: str, blocks: int, folder: Path) -> list[str]:
+    """The rows of a network."""
+    chosen = ways(name)
+    warm = Training(name, 0, folder)
+    for _ in range(WARM):
+        warm.step()
+    trainings = [way(name, len(chosen) - 1, folder) for way in chosen]
+    with suppress(KeyboardInterrupt):
+        for _ in range(blocks):
+            for _ in range(EVERY):
+                for training in trainings:
+                    training.step()
+            for training in trainings:
+                training.block()
+    for training in trainings:
+        training.end()
+    return [row(name, training, trainings[0]) for training in trainings]
+
+
+def row(name: str, training: Training, plain: Training) -> str:
+    pairs = list(zip(training.blocks, plain.blocks, strict=True))
+    cells = [name, training.title]
+    wall, cpu = ([sum(block[i] for block in t.blocks) for t in (training, plain)] for i in (0, 1))
+    cells.append(f"{1e3 * wall[0] / len(pairs) / EVERY:.1f}")
+    for i, (its, bare) in enumerate((wall, cpu)):
+        median = statistics.median(own[i] / other[i] for own, other in pairs)
+        cells += [f"{its / bare:.3f}", f"{median:.3f}"]
+    cells += [f"{100 * (wall[0] - wall[1]) / wall[0]:.1f} %", training.reported]
+    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--blocks", type=int, default=20, help=f"of {EVERY} steps; default 20")
-    blocks = parser.parse_args().blocks
-    print("| network | preset | budget | step, ms | ratio | median | measured | reported |")
-    print("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |")
+    parser.add_argument("--network", choices=NETWORKS, action="append")
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")  # of cockpit and BackPACK
+    print(
+        "| network | watched by | step, ms | wall | median | CPU | median | measured | reported |"
+    )
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:
-        for name in NETWORKS:
-            for preset in PRESETS:
-                print(compared(name, preset, blocks, Path(folder)), flush=True)
+        for name in given.network or NETWORKS:
+            print(*compared(name, given.blocks, Path(folder)), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

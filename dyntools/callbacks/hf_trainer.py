@@ -9,11 +9,14 @@ needs `gradients=True`, which measures in `on_optimizer_step`, one call earlier,
 there, clipped, and the learning rate is that of the step made and not of the next.
 
 The Trainer hands over neither batch nor loss. Scalars are what it logs, every `logging_steps`: its
-`loss` is the mean since it last logged. They come after the measurement of their step.
+`loss` is the mean since it last logged. They come after the measurement of their step. Of losses
+that are not finite it logs 0 (`logging_nan_inf_filter`, on by default); here they are NaN.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -58,13 +61,21 @@ class RecorderCallback(Hosted, TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **given: Any) -> None:
         if self.recorder is not None:
-            self.recorder.log(state.global_step, **numbers(logs or {}))
+            values = numbers(logs or {})
+            if args.logging_nan_inf_filter and _hidden(values):
+                values["loss"] = math.nan
+            self.recorder.log(state.global_step, **values)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         self.close()
 
     def on_finding(self, finding: Finding) -> None:
         """For subclasses: a new finding, in the process that measures."""
+
+
+def _hidden(values: Mapping[str, float]) -> bool:
+    """Whether a loss of 0 stands for ones that were not finite: the gradients are not either."""
+    return values.get("loss") == 0 and not math.isfinite(values.get("grad_norm", 0.0))
 
 
 class StopOnDivergence(RecorderCallback):

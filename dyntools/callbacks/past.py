@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from dyntools.callbacks.copies import copied
+from dyntools.callbacks.copies import Copies
 from dyntools.callbacks.requests import Requests
 from dyntools.checkpoints import open_checkpoint
 from dyntools.errors import UsageError
@@ -46,9 +46,9 @@ class Past:
     ) -> None:
         self._model, self._optimizer, self._problem = model, optimizer, problem
         self._needs_previous = requests.need("previous")
-        self._with_moments = requests.need("previous moments")
         self._gradients = requests.need("gradients")
-        self._device = torch.device(device)
+        device = torch.device(device)
+        self._copies = Copies(state=requests.need("previous moments"), device=device)
         now = snapshot_of(model, start, optimizer=optimizer)
         self.shapes = now.params.shapes
         self._initial: Snapshot | None = None
@@ -57,9 +57,9 @@ class Past:
         if initial is not None:
             self._initial = _given(initial, now)
         elif requests.need("initial") and start == 0:
-            self._initial = self._copied(now)
+            self._initial = Copies(device=device).of(now)
         if self._needs_previous:
-            self._previous = self._copied(now)
+            self._previous = self._copies.of(now)
 
     def now(self, step: int, log: Log | None) -> Snapshot:
         """The model as it is now, between its past."""
@@ -83,10 +83,7 @@ class Past:
         # Not with its own past: that would be a chain of every step there was.
         self._earlier = replace(snapshot, previous=None, earlier=None, log=None)
         if self._needs_previous:
-            self._previous = self._copied(snapshot)
-
-    def _copied(self, snapshot: Snapshot) -> Snapshot:
-        return copied(snapshot, state=self._with_moments, device=self._device)
+            self._previous = self._copies.of(snapshot)
 
 
 def _given(initial: str | Path | Mapping[str, Tensor], now: Snapshot) -> Snapshot:

@@ -36,7 +36,7 @@ from dyntools.callbacks.schedule import Schedule, every
 from dyntools.callbacks.strikes import Strikes
 from dyntools.callbacks.unfit import refuse_unfit, speaks
 from dyntools.journal import Row
-from dyntools.measuring import measure_all
+from dyntools.measuring import Advance, measure_all
 from dyntools.plan import Task
 
 if TYPE_CHECKING:
@@ -173,10 +173,9 @@ class Recorder:
     def _record(self, diary: Diary, step: int, scalars: Mapping[str, float]) -> None:
         values = self._logged(diary, step, scalars)
         due = [t for t in self._requests.due(step) if t.name not in self._strikes.disabled]
-        long = {task.name for task in due if "problem" in task.metric.needs}
-        affordable = set(self._budget.affordable([task.name for task in due], long))
-        tasks = [task for task in due if task.name in affordable]
-        rows = self._measured(diary, step, tasks) if tasks else []
+        rows = self._measured(diary, step, due) if due else []
+        if said := self._budget.news(step):
+            diary.note(said)
         for sink in list(self._sinks) if rows or values else ():
             try:
                 sink(step, values, rows)
@@ -191,21 +190,34 @@ class Recorder:
             diary.scalars(step, values)
         return values
 
-    def _measured(self, diary: Diary, step: int, tasks: Sequence[Task]) -> list[Row]:
-        rows = []
+    def _measured(self, diary: Diary, step: int, due: Sequence[Task]) -> list[Row]:
+        tasks = {task.name: task for task in due}
+        long = {task.name for task in due if "problem" in task.metric.needs}
+        rows: list[Row] = []
         self._budget.wait(self._device)
         with neutral(self._device):
-            log = self._curves.log()
-            snapshot = self._past.now(step, log)
-            for row in measure_all(snapshot, tasks, caught=(Exception,)):
-                diary.row(row)
-                rows.append(row)
-                self._budget.paid(row.metric, row.seconds)
-                if said := self._strikes.judge(row):
-                    diary.note(said)
-            self._past.keep(snapshot)
-            self._warnings.take(rows, log)
+            snapshot = log = None
+            for names in self._budget.rounds(list(tasks), long):
+                if snapshot is None:
+                    log = self._curves.log()
+                    snapshot = self._past.now(step, log)
+                chosen = [tasks[name] for name in names]
+                for row in measure_all(snapshot, chosen, told=self._heard, caught=(Exception,)):
+                    if not self._budget.paid(row.metric, row.seconds):
+                        continue
+                    diary.row(row)
+                    rows.append(row)
+                    if said := self._strikes.judge(row):
+                        diary.note(said)
+            if snapshot is not None:
+                self._past.keep(snapshot)
+                self._warnings.take(rows, log)
         return rows
+
+    def _heard(self, advance: Advance) -> None:
+        """A product with the Hessian is done; an exception from here is one of the metric."""
+        if advance.products:
+            self._budget.check(advance.metrics[0])
 
     def _seal(self) -> None:
         diary, self._diary = self._diary, None

@@ -66,9 +66,10 @@ class Requests:
 def _lacking(task: Task, problem: Problem | None, optimizer: Optimizer | None) -> str:
     has = {"problem": problem is not None, "optimizer": optimizer is not None}
     has["moments"] = has["optimizer"]
+    none = "there is no optimizer: Recorder(model, optimizer), or RecorderCallback(optimizer=0)"
     live = {
         "problem": "the loss of the run is not known: Recorder(…, problem=…)",
-        "optimizer": "there is no optimizer: Recorder(model, optimizer)",
-        "moments": "there is no optimizer: Recorder(model, optimizer)",
+        "optimizer": none,
+        "moments": none,
     }
     return next((live[n] for n in task.metric.needs if not has.get(n, True)), "")

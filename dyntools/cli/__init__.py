@@ -1,7 +1,7 @@
 """The command line: one command, one file; each parses, calls one function and prints one view.
 
-Exit codes: 0 done · 2 use or data error · 130 interrupted. 1 and 3 are kept for checks of reports
-(failed, inconclusive), so that an error is never taken for a verdict.
+Exit codes: 0 done · 2 use or data error · 130 interrupted. 1 and 3 are those of `check` (failed;
+inconclusive or not comparable), so that an error is never taken for a verdict.
 Nothing here imports torch; a command that needs it imports the analysis when it is run.
 """
 
@@ -16,6 +16,9 @@ import typer
 from dyntools.cli import (
     adam_memory,
     analyze,
+    baseline,
+    check,
+    compare,
     doctor,
     init,
     inspect,
@@ -23,6 +26,7 @@ from dyntools.cli import (
     metrics,
     plot,
     processes,
+    report,
     seal,
     show,
     watch,
@@ -41,9 +45,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-COMMANDS = (init, inspect, analyze, merge, show, plot, watch, seal, adam_memory, metrics, doctor)
+COMMANDS = (
+    *(init, inspect, analyze, merge, show, plot, report, watch, seal, adam_memory),
+    *(compare, baseline, check, metrics, doctor),
+)
 for command in COMMANDS:
-    app.command(name=command.__name__.rsplit(".", 1)[-1].replace("_", "-"))(command.command)
+    name = command.__name__.rsplit(".", 1)[-1].replace("_", "-")
+    app.command(name=name, cls=getattr(command, "Parser", None))(command.command)
 
 
 @app.callback(invoke_without_command=True)

@@ -18,6 +18,24 @@ RunPath = Annotated[
     str, typer.Argument(metavar="RUN", help="Directory of a run, one file, or a quoted glob.")
 ]
 ReportPath = Annotated[Path, typer.Argument(metavar="REPORT", help="A report (.h5) or a journal.")]
+SeedReports = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="REPORT…", help="Reports (.h5) or journals; several are seeds of one recipe."
+    ),
+]
+Limits = Annotated[
+    list[str] | None,
+    typer.Option("--limit", metavar="LIMIT", help="'hessian_top[0]@last within 10%'; repeat."),
+]
+ChecksConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Default: the nearest dyntools.toml or pyproject.toml upward that has limits.",
+    ),
+]
 Initial = Annotated[
     Path | None,
     typer.Option("--initial", metavar="CKPT", help="The initial weights, if the run lacks them."),

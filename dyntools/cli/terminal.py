@@ -28,8 +28,12 @@ def stdout() -> Console:
     """Where results go. Plain text of a fixed width when it is not a terminal."""
     if sys.stdout.isatty():
         return _Console()
-    columns = shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns  # COLUMNS, if it is set
-    return _Console(width=columns, force_terminal=False, highlight=False)
+    return _Console(width=plain_width(), force_terminal=False, highlight=False)
+
+
+def plain_width() -> int:
+    """Columns of a table that is no terminal's; COLUMNS, if it is set."""
+    return shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns
 
 
 def say(text: str) -> None:

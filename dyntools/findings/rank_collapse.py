@@ -23,7 +23,8 @@ def rule(report: Report) -> tuple[Finding, ...]:
     started = np.isfinite(layers["initial"])
     firsts = first_values(report["effective_rank"], layers.names)
     start = np.where(started, layers["initial"], firsts)
-    share = layers.values / start
+    with np.errstate(divide="ignore", invalid="ignore"):  # of nothing nothing can be lost
+        share = layers.values / start
     # Without a null (its companion missing) a layer is judged by its own start alone.
     below_null = ~(layers.values >= OF_NULL * layers["null"])
     collapsed = np.flatnonzero((share < OF_START) & below_null)

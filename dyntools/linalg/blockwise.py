@@ -38,13 +38,18 @@ def norm(tensor: Tensor) -> float:
     return math.hypot(*(_length(block) for block in blocks(tensor)))
 
 
-def chord(a: Tensor, b: Tensor) -> float:
-    """Distance of a/|a| and b/|b|; NaN where one of them is zero."""
-    length_a, length_b = norm(a), norm(b)
+def chord(a: Tensor, b: Tensor, lengths: tuple[float, float] | None = None) -> float:
+    """Distance of a/|a| and b/|b|; NaN where one of them is zero. lengths: |a|, |b| where known."""
+    length_a, length_b = lengths or (norm(a), norm(b))
     if length_a == 0.0 or length_b == 0.0:
         return math.nan
     pairs = zip(blocks(a), blocks(b), strict=True)
     return math.hypot(*(_length(x / length_a - y / length_b) for x, y in pairs))
+
+
+def distance(a: Tensor, b: Tensor) -> float:
+    """|a - b|."""
+    return math.hypot(*(_length(x - y) for x, y in zip(blocks(a), blocks(b), strict=True)))
 
 
 def difference(a: Tensor, b: Tensor) -> tuple[float, float]:

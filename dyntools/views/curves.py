@@ -14,14 +14,21 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from dyntools.report import Series
-from dyntools.views.dims import chance, choice, is_index, words
+from dyntools.views.dims import chance
 from dyntools.views.labels import label_ends
-from dyntools.views.names import shorten
-from dyntools.views.selection import entries, measured_rows
+from dyntools.views.lines import (
+    FEW,
+    THRESHOLD,
+    indexed,
+    level_of,
+    lines_of,
+    names_of,
+    spans_decades,
+)
+from dyntools.views.selection import measured_rows
 from dyntools.views.steps import scale_of
 from dyntools.views.style import (
     BLUE,
-    DECADES,
     GREY,
     HEAD,
     INK,
@@ -37,10 +44,7 @@ from dyntools.views.style import (
     width_of,
 )
 
-FEW = 9  # lines that can be told apart and named; chosen
-NAME_LETTERS = 30
 WIDTH, HEIGHT = 5.8, 3.2  # inches, of the panel
-THRESHOLD = "threshold"  # the companion, and the name of its line
 ROOM = 0.5  # of the range of the lines, for bands above and below it; chosen
 EDGE = 0.05  # of the largest value, below zero: the margin of matplotlib
 MARKED = 25  # steps up to which each is a dot
@@ -48,12 +52,12 @@ MARKED = 25  # steps up to which each is a dot
 
 def curves(series: Series, subtitle: str) -> Figure:
     """A figure of a series without dims or with one of names or of an index."""
-    names = _names(series)
+    names = names_of(series)
     level = level_of(series)
     right = width_of([*names, THRESHOLD] if level is not None else names, SMALL) + 0.5
     figure = Figure(figsize=(MARGIN + 0.5 + WIDTH + right, 0.6 + HEIGHT + HEAD))
     axes = panel(figure, MARGIN + 0.5, 0.6, WIDTH, HEIGHT)
-    values, errors = _lines(series, series.values), _lines(series, series.error)
+    values, errors = lines_of(series, series.values), lines_of(series, series.error)
     assert values is not None
     draw(axes, series, values, errors, names, level)
     axes.set_ylabel(quantity(series))
@@ -80,7 +84,7 @@ def draw(
     x = scale(steps)
     count = values.shape[1]
     colours = [BLUE] if count == 1 else by_depth(count)
-    few = count <= FEW or _indexed(series)
+    few = count <= FEW or indexed(series)
     for j in range(count):
         marker = "o" if few and len(steps) <= MARKED else ""
         axes.plot(
@@ -97,7 +101,7 @@ def draw(
             axes.fill_between(x, low, high, color=colours[j], alpha=0.15, linewidth=0)
     if level is not None:
         axes.plot(x, level, color=ORANGE, linewidth=1.2, linestyle=(0, (4, 3)))
-    if _spans_decades(values, errors if few else None, level):
+    if spans_decades(values, errors if few else None, level):
         axes.set_yscale("log")
         axes.minorticks_off()
     elif few:
@@ -129,52 +133,9 @@ def _keep_in_sight(axes: Axes, values: NDArray[np.float64]) -> None:
     axes.set_ylim(max(low, float(known.min()) - room), min(high, float(known.max()) + room))
 
 
-def _spans_decades(
-    values: NDArray[np.float64],
-    errors: NDArray[np.float64] | None,
-    level: NDArray[np.float64] | None,
-) -> bool:
-    """Whether a logarithmic axis suits: more than DECADES, and every error band above zero."""
-    lower = values if errors is None else values - np.nan_to_num(errors)
-    if level is not None:
-        values = np.column_stack([values, level])
-    known, bottom = values[np.isfinite(values)], lower[np.isfinite(lower)]
-    if not len(known) or bottom.min() <= 0:
-        return False
-    return bool(known.max() > known.min() * 10**DECADES)
-
-
-def _indexed(series: Series) -> bool:
-    return bool(series.dims) and is_index(series.coords[series.dims[0]])
-
-
-def _names(series: Series) -> tuple[str, ...]:
-    """Of an index the first with the name of its dim, and not more than can be read."""
-    if not series.dims:
-        return ("",)
-    if not _indexed(series):
-        return shorten(entries(series), NAME_LETTERS).names
-    labels = list(entries(series))
-    named = choice(series.coords[series.dims[0]], FEW)
-    labels[0] = f"{words(series.dims[0])} {labels[0]}"
-    return tuple(text if i in named else "" for i, text in enumerate(labels))
-
-
-def _lines(series: Series, array: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-    """(S, n) of an array over the measured steps."""
-    rows = measured_rows(series)
-    return None if array is None else array[rows].reshape(len(rows), -1)
-
-
-def level_of(series: Series) -> NDArray[np.float64] | None:
-    """The threshold of the first entry at each step, None where there is none."""
-    lines = _lines(series, series.beside.get(THRESHOLD))
-    return None if lines is None or not np.isfinite(lines[:, 0]).any() else lines[:, 0]
-
-
 def _draw_sampling(axes: Axes, series: Series, values: NDArray[np.float64]) -> None:
     """Bars of one standard error at the points, in the colour of their lines."""
-    spread = _lines(series, series.beside.get("sampling_error"))
+    spread = lines_of(series, series.beside.get("sampling_error"))
     if spread is None or not np.isfinite(spread).any():
         return
     steps = series.steps[measured_rows(series)]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from dyntools.report import Report, Series
 from dyntools.views import curves, training
-from dyntools.views.curves import level_of
 from dyntools.views.dims import whole
+from dyntools.views.lines import level_of
 from dyntools.views.names import shorten
 from dyntools.views.selection import entries, measured_rows
 from dyntools.views.style import GREY, INK, MARGIN, SMALL, TEXT, heading, panel

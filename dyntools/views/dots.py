@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from dyntools.report import Series
 from dyntools.views.dims import chance
 from dyntools.views.names import shorten
+from dyntools.views.profiles import COMPARED, extremes
 from dyntools.views.selection import entries, measured_rows
 from dyntools.views.style import (
     BLUE,
@@ -26,16 +27,14 @@ from dyntools.views.style import (
     width_of,
 )
 
-MOST = 60  # layers; of more, those with the largest and the smallest values
 NAME_LETTERS = 34
 WIDTH, ROW, LEAST = 4.6, 0.18, 1.2  # inches
-COMPARED = ("null", "initial")
 
 
 def dots(series: Series, subtitle: str) -> Figure:
     """A figure of a series with the dims ("layer",) and one measured step."""
     row = int(measured_rows(series)[-1])
-    kept = _extremes(series.values[row])
+    kept = extremes(series.values[row])
     names = shorten([entries(series)[i] for i in kept], NAME_LETTERS).names
     left = MARGIN + width_of(names, SMALL) + 0.2
     height = max(ROW * len(kept), LEAST)
@@ -74,12 +73,3 @@ def dots(series: Series, subtitle: str) -> Figure:
     at = f"{series.step_unit} {series.steps[row]}"
     heading(figure, f"{series.metric}: {series.what}", f"{at} · {subtitle}", left=MARGIN, top=0.15)
     return figure
-
-
-def _extremes(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[int]:
-    """All layers in their own order, or half of MOST from each end of the values."""
-    if len(values) <= MOST:
-        return list(range(len(values)))
-    order = np.argsort(values, kind="stable").tolist()
-    order = [i for i in order if np.isfinite(values[i])]
-    return sorted({*order[: MOST // 2], *order[-MOST // 2 :]})

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import colormaps
@@ -19,11 +18,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from dyntools.report import Series
-from dyntools.views.names import shorten
+from dyntools.views.arrangement import NAMED, Row, arranged, row_labels
+from dyntools.views.ranges import colour_range
 from dyntools.views.selection import entries, measured_rows
 from dyntools.views.steps import scale_of
 from dyntools.views.style import (
-    DECADES,
     DIVERGING,
     FAINT,
     GREY,
@@ -38,24 +37,14 @@ from dyntools.views.style import (
     width_of,
 )
 
-NAMED, NAMED_STEPS = 45, 12  # rows, columns that are named one by one; chosen
-NAME_LETTERS = 34
+NAMED_STEPS = 12  # columns that are named one by one; chosen
 WIDTH, ROW, LEAST, MOST = 5.6, 0.17, 1.6, 7.2  # inches: of the map; of a row; of the whole height
-
-
-@dataclass(frozen=True)
-class Row:
-    """position: of the layer in the series. label: "" for none. group: rows of one kind."""
-
-    position: int
-    group: str
 
 
 def heat_map(series: Series, subtitle: str) -> Figure:
     """A figure of a series with the dims ("layer",)."""
     rows = arranged(entries(series))
-    grouped = len(rows) > NAMED
-    labels = row_labels(series, rows, grouped)
+    labels = row_labels(entries(series), rows, room(rows))
     height = float(np.clip(ROW * len(rows), LEAST, MOST))
     left = MARGIN + width_of([text for _, text in labels], SMALL) + 0.25
     figure = Figure(figsize=(left + WIDTH + 1.4, 0.6 + height + HEAD))
@@ -65,6 +54,11 @@ def heat_map(series: Series, subtitle: str) -> Figure:
     name_rows(axes, series, rows, labels)
     heading(figure, f"{series.metric}: {series.what}", subtitle, left=MARGIN, top=0.15)
     return figure
+
+
+def room(rows: Sequence[Row]) -> float:
+    """Rows that a line of text covers."""
+    return max(1.0, len(rows) * 0.13 / MOST)
 
 
 def name_rows(
@@ -128,51 +122,11 @@ def _columns(axes: Axes, steps: NDArray[np.int64], unit: str) -> NDArray[np.floa
     return scale.edges(steps)
 
 
-def arranged(names: Sequence[str]) -> tuple[Row, ...]:
-    """The rows from top to bottom: as they come if few, else by kind, then depth."""
-    kinds = [re.sub(r"\d+", "*", name) for name in names]
-    rows = [Row(i, kind) for i, kind in enumerate(kinds)]
-    if len(names) <= NAMED:
-        return tuple(rows)
-    order = {kind: i for i, kind in reversed(list(enumerate(kinds)))}
-    return tuple(sorted(rows, key=lambda row: (order[row.group], row.position)))
-
-
 def colour_scale(values: NDArray[np.float64]) -> tuple[Normalize, str, str]:
-    """Norm, colours and the ends that are cut: diverging about 0 if there are both signs, in
-    decades if positive and wide, and never stretched by one outlier."""
-    known = values[np.isfinite(values)]
-    if not len(known):
-        return Normalize(0, 1), SEQUENTIAL, "neither"
-    low, high = float(known.min()), float(known.max())
-    bottom, top = np.percentile(known, [1, 99])
-    if low > 0 and top > bottom * 10**DECADES:
-        return LogNorm(low, high), SEQUENTIAL, "neither"
-    cut_low, cut_high = low < bottom - (top - bottom), high > top + (top - bottom)
-    low, high = float(bottom) if cut_low else low, float(top) if cut_high else high
-    extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}
-    ends = extend[int(cut_low), int(cut_high)]
-    if low < 0 < high and min(-low, high) > 0.1 * max(-low, high):
-        most = max(-low, high)
-        return Normalize(-most, most), DIVERGING, ends
-    return Normalize(low, high if high > low else low + (abs(low) or 1.0)), SEQUENTIAL, ends
-
-
-def row_labels(series: Series, rows: Sequence[Row], grouped: bool) -> list[tuple[float, str]]:
-    """Where a name stands and what it says: each layer's, or one for each kind."""
-    if not grouped:
-        short = shorten(entries(series), NAME_LETTERS).names
-        return [(float(i), short[row.position]) for i, row in enumerate(rows)]
-    groups = list(dict.fromkeys(row.group for row in rows))
-    short = shorten(groups, NAME_LETTERS).names
-    members = [[i for i, row in enumerate(rows) if row.group == group] for group in groups]
-    room = max(1.0, len(rows) * 0.13 / MOST)  # rows that a line of text covers
-    labels: list[tuple[float, str]] = []
-    for name, places in zip(short, members, strict=True):
-        middle = float(np.mean(places))
-        if not labels or middle - labels[-1][0] >= room:
-            labels.append((middle, name))
-    return labels
+    """Norm, colours and the ends that are cut: see `ranges`."""
+    found = colour_range(values)
+    norm = (LogNorm if found.logarithmic else Normalize)(found.low, found.high)
+    return norm, DIVERGING if found.diverging else SEQUENTIAL, found.cut
 
 
 def separate(axes: Axes, series: Series, rows: Sequence[Row]) -> None:

@@ -19,18 +19,9 @@ from numpy.typing import NDArray
 
 from dyntools.measurement import Status
 from dyntools.report import Series
+from dyntools.views.arrangement import NAMED, Row, arranged, row_labels
 from dyntools.views.dims import in_order, words
-from dyntools.views.heat_map import (
-    LEAST,
-    MOST,
-    NAMED,
-    ROW,
-    Row,
-    arranged,
-    colour_scale,
-    name_rows,
-    row_labels,
-)
+from dyntools.views.heat_map import LEAST, MOST, ROW, colour_scale, name_rows, room
 from dyntools.views.numbers import label, number
 from dyntools.views.selection import at, entries, measured_rows
 from dyntools.views.style import (
@@ -60,7 +51,7 @@ def label_map(series: Series, subtitle: str) -> Figure:
     row = int(measured_rows(series)[-1])
     rows = arranged(entries(series))
     grouped = len(rows) > NAMED
-    labels = row_labels(series, rows, grouped)
+    labels = row_labels(entries(series), rows, room(rows))
     columns = in_order(series.coords[series.dims[1]])
     height = float(np.clip((ROW + 0.02) * len(rows), LEAST, MOST))
     width = COLUMN * max(len(columns), FEWEST)

@@ -12,30 +12,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from dyntools.report import Report, Series
 from dyntools.views import training
-from dyntools.views.curves import FEW, curves
+from dyntools.views.curves import curves
 from dyntools.views.dashboard import dashboard
-from dyntools.views.dims import (
-    WHOLE,
-    alone,
-    firsts,
-    is_axis,
-    is_index,
-    is_numeric,
-    plural,
-    whole,
-    words,
-)
 from dyntools.views.dots import dots
 from dyntools.views.heat_map import heat_map
 from dyntools.views.label_map import label_map
-from dyntools.views.numbers import label
+from dyntools.views.parts import kind, parts
 from dyntools.views.probes import told
-from dyntools.views.selection import measured_rows, taken
 from dyntools.views.spectra import spectra
 from dyntools.views.style import save, styled, writable
 from dyntools.views.surface import surface
@@ -60,7 +47,7 @@ def plots(report: Report, metric: str | None = None) -> Iterator[tuple[str, Figu
             figure = training.training(report.log, run)
         yield "training", figure
     for series in chosen:
-        for stem, part in _parts(series):
+        for stem, part in parts(series):
             with styled():
                 drawn = _figure(part, _subtitle(run, part))
             if drawn is not None:
@@ -93,38 +80,19 @@ def _subtitle(run: str, series: Series) -> str:
     return "\n".join(line for line in (first, writable(told(series))) if line)
 
 
-def _parts(series: Series) -> Iterator[tuple[str, Series]]:
-    """What is drawn of a series under which stem: the whole, or all parameters and then blocks."""
-    series = alone(series)
-    everything = whole(series)
-    yield series.metric, series if everything is None else everything
-    if everything is not None and len(series.dims) == 2:
-        first = series.dims[0]
-        blocks = [i for i, name in enumerate(series.coords[first]) if name != WHOLE]
-        rank = f"{words(series.dims[1])} {label(series.coords[series.dims[1]][0])}"
-        part = firsts(taken(series, first, blocks))
-        what = f"{part.what}, {rank} of each {words(first)}"
-        yield f"{series.metric}_{plural(first)}", replace(part, what=what)
+FIGURES = {
+    "curves": curves,
+    "dots": dots,
+    "heat map": heat_map,
+    "label map": label_map,
+    "surface": surface,
+    "spectra": spectra,
+}
 
 
 def _figure(series: Series, subtitle: str) -> Figure | None:
-    if not np.isfinite(series.values).any():
-        return None
-    steps = len(measured_rows(series))
-    if not series.dims:
-        return curves(series, subtitle)
-    last = series.coords[series.dims[-1]]
-    if len(series.dims) == 1 and not is_axis(last):
-        if steps == 1:
-            return dots(series, subtitle)
-        few = len(last) <= FEW or is_index(last)
-        return (curves if few else heat_map)(series, subtitle)
-    if len(series.dims) == 2 and not is_numeric(last):
-        return label_map(series, subtitle)
-    if len(series.dims) > 2:
-        return None
-    plane = len(series.dims) == 2 and all(is_axis(series.coords[dim]) for dim in series.dims)
-    return (surface if plane else spectra)(series, subtitle)
+    drawer = FIGURES.get(kind(series))
+    return None if drawer is None else drawer(series, subtitle)
 
 
 def _run_line(report: Report) -> str:

@@ -1,20 +1,22 @@
 """Steps: a horizontal axis for the steps of a run, logarithmic where the steps were chosen so.
 
 The positions are computed here and not by an axis scale of matplotlib, so that step 0 has a place
-on a logarithmic axis and the cells of a heat map have exact edges.
+on a logarithmic axis, the cells of a heat map have exact edges, and a page needs no matplotlib.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from dyntools.views.numbers import tick
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 LEAST_RANGE = 30.0  # largest over smallest positive step below which an axis stays linear; chosen
 
@@ -43,12 +45,18 @@ class StepScale:
         ends = 2 * places[0] - middle[0], 2 * places[-1] - middle[-1]
         return np.array([ends[0], *middle, ends[1]])
 
+    def decades(self) -> list[float]:
+        """The steps marked on a logarithmic axis: 0 and the powers of ten within it."""
+        low, high = math.ceil(math.log10(self.first)), math.floor(math.log10(self.last))
+        return [0.0, *(10.0**k for k in range(low, high + 1))]
+
     def mark(self, axes: Axes, unit: str) -> None:
         """Ticks and the label of the axis."""
+        from matplotlib.ticker import MaxNLocator
+
         axes.set_xlabel(unit)
         if self.logarithmic:
-            low, high = math.ceil(math.log10(self.first)), math.floor(math.log10(self.last))
-            ticks = [0.0, *(10.0**k for k in range(low, high + 1))]
+            ticks = self.decades()
         else:
             ticks = [t for t in MaxNLocator(6, integer=True).tick_values(0, self.last) if t >= 0]
             ticks = [t for t in ticks if t <= self.last]

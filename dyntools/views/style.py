@@ -22,14 +22,14 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.ticker import FuncFormatter
 
-from dyntools.report import Series
 from dyntools.views.names import printable
-from dyntools.views.numbers import DIMENSIONLESS, tick
+from dyntools.views.numbers import tick
+from dyntools.views.quantities import DECADES as DECADES
+from dyntools.views.quantities import quantity as quantity
 
 INK, GREY, FAINT, PALE = "#222222", "#6b6b6b", "#d9d9d9", "#f0f0f0"
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 SEQUENTIAL, DIVERGING = "viridis", "RdBu_r"
-DECADES = 2.0  # a positive range wider than this is drawn on a logarithmic scale; chosen
 LIGHTEST = 0.78  # of the sequential colours: lines and text must stay readable on white
 TEXT, SMALL, TITLE = 9.0, 7.5, 11.0  # points
 INCHES_PER_LETTER = 0.0085  # of a point: mean width of DejaVu Sans, with some to spare
@@ -141,12 +141,6 @@ def width_of(texts: list[str] | tuple[str, ...], size: float) -> float:
 def by_depth(count: int) -> list[tuple[float, float, float, float]]:
     """One colour a layer, from dark for the first to light green for the last."""
     return [tuple(colour) for colour in colormaps[SEQUENTIAL](np.linspace(0.0, LIGHTEST, count))]
-
-
-def quantity(series: Series) -> str:
-    """What an axis shows, with its unit if it has one."""
-    words = series.metric.replace("_", " ")
-    return words if series.unit in DIMENSIONLESS else f"{words} ({series.unit})"
 
 
 def ticks() -> FuncFormatter:

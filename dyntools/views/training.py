@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
 from dyntools.log import Curve, Log, Role
 from dyntools.views.labels import label_ends
+from dyntools.views.losses import SMOOTH_FROM, curve_of, drawable, limits, lowest, smoothed
 from dyntools.views.numbers import number
 from dyntools.views.steps import StepScale, scale_of
 from dyntools.views.style import (
@@ -27,20 +26,15 @@ from dyntools.views.style import (
     width_of,
 )
 
+__all__ = ["draw", "drawable", "training"]
+
 WIDTH, HEIGHT, BELOW = 6.4, 3.1, 0.75  # inches: of the panels, of the losses, of the rate
-SMOOTH_FROM, SMOOTH_SHARE = 200, 40  # points from which a median is drawn; of 1/40 of them; chosen
 LOSSES = ((Role.train_loss, BLUE, "train"), (Role.validation_loss, ORANGE, "validation"))
-FIRST_DESCENT = 0.98  # quantile of the losses that the axis ends at, so that the end is readable
-
-
-def drawable(log: Log | None) -> bool:
-    """Whether there is a loss to draw."""
-    return log is not None and any(_curve(log, role) is not None for role, _, _ in LOSSES)
 
 
 def training(log: Log, subtitle: str) -> Figure:
     """The figure of a drawable log."""
-    left, below = MARGIN + 0.5, _curve(log, Role.learning_rate) is not None
+    left, below = MARGIN + 0.5, curve_of(log, Role.learning_rate) is not None
     bottom = 0.6 + (BELOW + 0.25 if below else 0)
     right = width_of(("validation",), SMALL) + 0.6
     figure = Figure(figsize=(left + WIDTH + right, bottom + HEIGHT + HEAD - 0.1))
@@ -53,7 +47,7 @@ def training(log: Log, subtitle: str) -> Figure:
 
 def draw(losses: Axes, rate: Axes | None, log: Log) -> None:
     """The losses, and the learning rate in the panel below them if there is one."""
-    curves = [(_curve(log, role), colour, name) for role, colour, name in LOSSES]
+    curves = [(curve_of(log, role), colour, name) for role, colour, name in LOSSES]
     drawn = [(curve, colour, name) for curve, colour, name in curves if curve is not None]
     scale = scale_of(np.concatenate([curve.steps for curve, _, _ in drawn]))
     ends = [_draw_loss(losses, scale, curve, colour) for curve, colour, _ in drawn]
@@ -66,7 +60,7 @@ def draw(losses: Axes, rate: Axes | None, log: Log) -> None:
     losses.yaxis.set_major_formatter(ticks())
     quiet_grid(losses)
     scale.mark(losses, log.unit)
-    _mark_best(losses, scale, _curve(log, Role.validation_loss))
+    _mark_best(losses, scale, curve_of(log, Role.validation_loss))
     named = [i for i, end in enumerate(ends) if np.isfinite(end)]
     label_ends(
         losses,
@@ -75,19 +69,11 @@ def draw(losses: Axes, rate: Axes | None, log: Log) -> None:
         [drawn[i][1] for i in named],
         [last] * len(named),
     )
-    learning_rate = _curve(log, Role.learning_rate)
+    learning_rate = curve_of(log, Role.learning_rate)
     if rate is not None and learning_rate is not None:
         losses.set_xlabel("")
         losses.tick_params(labelbottom=False)
         _draw_rate(rate, scale, learning_rate, log.unit, losses)
-
-
-def _curve(log: Log, role: Role) -> Curve | None:
-    """The curve in this role if it can be drawn: in the unit of the log, with a finite point."""
-    curve = log.curve(role)
-    if curve is None or curve.unit != log.unit or not np.isfinite(curve.values).any():
-        return None
-    return curve
 
 
 def _draw_loss(axes: Axes, scale: StepScale, curve: Curve, colour: str) -> float:
@@ -96,37 +82,23 @@ def _draw_loss(axes: Axes, scale: StepScale, curve: Curve, colour: str) -> float
     values = np.where(np.isfinite(curve.values), curve.values, np.nan)
     if len(values) >= SMOOTH_FROM:
         axes.plot(x, values, color=colour, alpha=0.22, linewidth=0.6)
-        values = _running_median(values, len(values) // SMOOTH_SHARE)
+        values = smoothed(values)
     axes.plot(
         x, values, color=colour, linewidth=1.8, marker="o" if len(x) == 1 else "", markersize=4
     )
     return float(values[np.flatnonzero(np.isfinite(values))[-1]])
 
 
-def _running_median(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-    """Median of the `window` values around each, (n,); at the ends of those there are."""
-    half = window // 2
-    padded = np.pad(values, half, constant_values=np.nan)
-    windows = sliding_window_view(padded, 2 * half + 1)
-    known = np.isfinite(windows).any(axis=1)
-    out = np.full(len(values), np.nan)
-    out[known] = np.nanmedian(windows[known], axis=1)
-    return out
-
-
 def _limit(axes: Axes, curves: list[Curve]) -> None:
-    """End the axis below the first descent where that would flatten all the rest."""
-    values = np.concatenate([c.values[np.isfinite(c.values)] for c in curves])
-    low, most = float(values.min()), float(np.quantile(values, FIRST_DESCENT))
-    if len(values) > 50 and values.max() - low > 1.5 * (most - low) > 0:
-        axes.set_ylim(low - 0.05 * (most - low), most)
+    ends = limits(curves)
+    if ends is not None:
+        axes.set_ylim(*ends)
 
 
 def _mark_best(axes: Axes, scale: StepScale, curve: Curve | None) -> None:
     if curve is None:
         return
-    known = np.flatnonzero(np.isfinite(curve.values))
-    best = known[np.argmin(curve.values[known])]
+    best = lowest(curve)
     x, y, step = float(scale(curve.steps)[best]), float(curve.values[best]), curve.steps[best]
     axes.axvline(x, color=GREEN, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     axes.plot([x], [y], "o", color=GREEN, markersize=6, markeredgecolor="white", zorder=6)
@@ -160,8 +132,8 @@ def _draw_rate(axes: Axes, scale: StepScale, curve: Curve, unit: str, above: Axe
 
 
 def _title(log: Log) -> str:
-    if _curve(log, Role.validation_loss) is None:
+    if curve_of(log, Role.validation_loss) is None:
         return "Training loss"
-    if _curve(log, Role.train_loss) is None:
+    if curve_of(log, Role.train_loss) is None:
         return "Validation loss and its best point"
     return "Training and validation loss"

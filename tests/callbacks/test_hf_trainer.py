@@ -13,9 +13,11 @@ import torch
 from dyntools import Problem
 from dyntools.analysis import analyze
 from dyntools.callbacks import at, every, sinks
-from dyntools.hdf5 import read
+from dyntools.gathering import read
 from dyntools.opening import open_run
 from dyntools.plan import make_plan
+from tests.saboteurs import ALL, GUARDED, Act, sabotage
+from tests.trainings import differences, state
 
 transformers = pytest.importorskip(
     "transformers", reason="the extra `huggingface` is not installed"
@@ -24,7 +26,7 @@ pytest.importorskip("accelerate", reason="the Trainer needs accelerate, of the s
 
 from dyntools.callbacks.hf_trainer import RecorderCallback, StopOnDivergence  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # the host's own
+pytestmark = [pytest.mark.host, pytest.mark.filterwarnings("ignore")]  # warnings are the host's
 OPTIMIZER = ["second_moment_snr", "effective_lr", "update_snr"]
 METRICS = ["weight_norm", "spectral_norm", *OPTIMIZER, "hessian_top:k=1"]
 
@@ -46,7 +48,7 @@ def problem() -> Problem:
     return Problem(model(), [batch], lambda outputs, batch: outputs.loss)
 
 
-def train(folder: Path, *callbacks: Any, **settings: Any) -> Any:
+def train(folder: Path, *callbacks: Any, resume: Path | None = None, **settings: Any) -> Any:
     transformers.set_seed(3)
     network = model()
     settings = {"max_steps": 12, "logging_steps": 1, "save_strategy": "no", **settings}
@@ -61,8 +63,19 @@ def train(folder: Path, *callbacks: Any, **settings: Any) -> Any:
         callbacks=list(callbacks),
     )
     trainer.remove_callback(transformers.PrinterCallback)
-    trainer.train()
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     return trainer
+
+
+def end(trainer: Any) -> dict[str, object]:
+    """Everything that a recorder must not change, at the end of the training."""
+    return state(trainer.model, trainer.optimizer.optimizer) | {"logged": history(trainer)}
+
+
+def often(gradients: bool = False) -> RecorderCallback:
+    return RecorderCallback(
+        metrics=["weight_norm"], schedule=every(2), budget=1, gradients=gradients
+    )
 
 
 def history(trainer: Any) -> list[dict[str, float]]:
@@ -74,30 +87,69 @@ def history(trainer: Any) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"gradient_accumulation_steps": 2}, {"bf16": True}], ids=str
+    "settings", [{"max_steps": 200}, {"gradient_accumulation_steps": 2}, {"bf16": True}], ids=str
 )
 @pytest.mark.parametrize("gradients", [False, True])
 def test_the_training_is_the_same_with_it(
     settings: dict[str, Any], gradients: bool, tmp_path: Path
 ) -> None:
+    steps = settings.get("max_steps", 12)
     without = train(tmp_path, **settings)
-    random = torch.get_rng_state()
+    assert len(history(without)) == steps + 1
+    before, quarter = end(without), steps // 4
     callback = RecorderCallback(
-        problem=problem(), metrics=METRICS, schedule=every(3), budget=1, gradients=gradients
+        problem=problem(), metrics=METRICS, schedule=every(quarter), budget=1, gradients=gradients
     )
-    watched = train(tmp_path, callback, **settings)
-    assert torch.equal(torch.get_rng_state(), random)
-    assert history(watched) == history(without)
-    assert len(history(watched)) == 13
-    for name, tensor in without.model.state_dict().items():
-        assert torch.equal(watched.model.state_dict()[name], tensor), name
-    ours, theirs = (t.optimizer.state_dict()["state"] for t in (watched, without))
-    for index, values in theirs.items():
-        for key, value in values.items():
-            assert torch.equal(ours[index][key], value), key
+    assert differences(before, end(train(tmp_path, callback, **settings))) == []
     series = read(tmp_path / "live.h5").series
-    assert series["hessian_top"].steps.tolist() == [0, 3, 6, 9, 12]
+    assert series["hessian_top"].steps.tolist() == [*range(0, steps + 1, quarter)]
     assert series["hessian_top"].ok.any()
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+@pytest.mark.parametrize("act", ALL)
+def test_each_rule_that_is_broken_is_seen(
+    act: Act, gradients: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    without = end(train(tmp_path, max_steps=4))
+    sabotage(monkeypatch, act, guarded=False)
+    assert differences(without, end(train(tmp_path, often(gradients), max_steps=4)))
+
+
+@pytest.mark.parametrize("act", GUARDED)
+def test_what_the_context_guards_is_put_back(
+    act: Act, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    without = end(train(tmp_path, max_steps=4))
+    sabotage(monkeypatch, act, guarded=True)
+    assert differences(without, end(train(tmp_path, often(), max_steps=4))) == []
+
+
+def test_a_training_that_goes_on_counts_on_and_gives_the_same_numbers(tmp_path: Path) -> None:
+    """The Trainer restores random numbers and order, so both parts are those of one training."""
+    settings = {"metrics": ["layer_rotation", "update_snr"], "schedule": every(4), "budget": 1}
+    save = {"save_strategy": "steps", "save_steps": 4}
+    train(tmp_path / "whole", RecorderCallback(**settings))
+    whole = read(tmp_path / "whole" / "live.h5").series
+
+    class Breaks(transformers.TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+            control.should_training_stop = state.global_step == 6
+
+    train(tmp_path, RecorderCallback(**settings), Breaks(), **save)
+    transformers.set_seed(3)
+    start = model().state_dict()
+    callback = RecorderCallback(initial=start, **settings)
+    train(tmp_path, callback, resume=tmp_path / "checkpoint-4", **save)
+    parts = [read(tmp_path / name).series for name in ("live-1.jsonl", "live.h5")]
+    rotation, snr = ([part[m] for part in parts] for m in ("layer_rotation", "update_snr"))
+    assert [series.steps.tolist() for series in rotation] == [[0, 4], [4, 8, 12]]
+    wanted = whole["layer_rotation"].values
+    assert rotation[0].values.tobytes() == wanted[:2].tobytes()
+    assert rotation[1].values.tobytes() == wanted[1:].tobytes()
+    # The step before the first is not known after a break; from the second on it is.
+    assert snr[1].ok[1:].any()
+    assert snr[1].values[1:].tobytes() == whole["update_snr"].values[2:].tobytes()
 
 
 def test_it_measures_what_the_checkpoint_of_that_step_holds(tmp_path: Path) -> None:
@@ -162,15 +214,32 @@ def test_what_the_trainer_logs_is_taken_up_and_ours_given_back(tmp_path: Path) -
     assert ours == dict(zip(series.steps.tolist(), series.values[:, layer].tolist(), strict=True))
 
 
-def test_it_stops_at_divergence(tmp_path: Path) -> None:
-    class Breaks(transformers.TrainerCallback):  # type: ignore[misc]
-        def on_step_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-            if state.global_step == 30:
-                with torch.no_grad():
-                    given["model"].transformer.wte.weight.mul_(1e4)
+class Breaks(transformers.TrainerCallback):  # type: ignore[misc]
+    """Multiplies the embeddings at step 30."""
 
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
+        if state.global_step == 30:
+            with torch.no_grad():
+                given["model"].transformer.wte.weight.mul_(self.factor)
+
+
+@pytest.mark.parametrize(("factor", "said"), [(1e4, "above the"), (math.inf, "not finite")])
+def test_it_stops_at_divergence(factor: float, said: str, tmp_path: Path) -> None:
     callback = StopOnDivergence(metrics=["divergence"], schedule=every(2), budget=1)
-    trainer = train(tmp_path, callback, Breaks(), max_steps=200)
-    assert "Training loss" in callback.reason
+    trainer = train(tmp_path, callback, Breaks(factor), max_steps=200)
+    assert said in callback.reason
     assert 30 < trainer.state.global_step < 100
-    assert not math.isnan(trainer.state.log_history[0]["loss"])
+
+
+def test_losses_that_the_trainer_writes_as_0_are_told(tmp_path: Path) -> None:
+    callback = RecorderCallback(metrics=["divergence"], schedule=every(4), budget=1)
+    trainer = train(tmp_path, callback, Breaks(math.nan), max_steps=40)
+    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+    assert min(losses[:30]) > 0
+    assert losses[30:] == [0] * 10
+    log = read(tmp_path / "live.h5").log
+    assert log is not None
+    np.testing.assert_array_equal(np.isnan(log.curves["loss"].values), np.arange(1, 41) > 30)

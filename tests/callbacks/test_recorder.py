@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,12 @@ import pytest
 import torch
 from torch import nn
 
-from dyntools import read_report
+from dyntools import Problem, read_report
 from dyntools.callbacks import Recorder, every
 from dyntools.callbacks import requests as requests_module
 from dyntools.callbacks.unfit import refuse_unfit
 from dyntools.errors import ReportError, UsageError
+from dyntools.gathering import report_of_journal
 from dyntools.journal import Journal
 from dyntools.metrics import find
 from dyntools.plan import Task
@@ -175,6 +177,45 @@ def test_what_has_passed_is_freed(tmp_path: Path) -> None:
                     sum(issubclass(type(o), torch.Tensor | Snapshot) for o in gc.get_objects())
                 )
     assert counts[0] == counts[1]
+
+
+def test_what_there_is_no_time_for_is_in_the_journal_at_once(tmp_path: Path) -> None:
+    """A process that is killed says no more."""
+    with opened(tmp_path, budget=1e-9) as recorder:
+        for step in (1, 2, 3):
+            recorder.step(step)
+        (note,) = report_of_journal(tmp_path / "live.jsonl").notes
+    assert note.startswith("step 2 has no time within 1e-07 % of wall time for weight_norm (")
+    report = read_report(tmp_path / "live.h5")
+    assert report.series["weight_norm"].steps.tolist() == [1]
+    assert report.notes[1].startswith("left out 2 times")
+    assert report.notes[2].startswith("prices: weight_norm ")
+
+
+def test_what_is_broken_off_is_no_row_and_no_strike(tmp_path: Path) -> None:
+    """On a clock that ticks whenever it is asked: after some products there is no room left."""
+    model, optimizer = parts()
+    batch = torch.ones(3, 6), torch.tensor([0, 1, 2])
+    problem = Problem(nn.Linear(6, 4), [batch], lambda z, b: nn.functional.cross_entropy(z, b[1]))
+    ticks = itertools.count(1.0)
+    with opened(
+        tmp_path, ["hessian_top"], parts=(model, optimizer), problem=problem, budget=0.5
+    ) as recorder:
+        budget = recorder._budget
+        budget.clock = lambda: next(ticks)
+        for step in (1, 2, 3, 4):
+            budget.started, budget.spent = next(ticks), -2.0
+            budget.costs.clear()
+            budget.unfinished.clear()
+            recorder.step(step)
+            assert budget.unfinished == {"hessian_top"}
+        budget.spent = -1e9
+        recorder.step(5)
+        assert budget.unfinished == set()
+    report = read_report(tmp_path / "live.h5")
+    assert report.series["hessian_top"].steps.tolist() == [5]
+    assert report.series["hessian_top"].ok.all()
+    assert not any("it raised" in note for note in report.notes)
 
 
 def test_parameters_that_are_cut_are_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from torch import nn
 from dyntools.callbacks import Recorder, at, sinks
 from dyntools.journal import Row
 from dyntools.measurement import Measurement, Status, per_layer, skipped
+from tests.processes import python
 
 NAMES = Measurement(
     np.array([[1.0, 2.0]]), ("layer", "axes"), {"layer": ("a.b",), "axes": ("0", "0,1")}
@@ -127,6 +129,7 @@ def recorded(sink: Any, folder: Path) -> dict[str, float]:
     return seen[3]
 
 
+@pytest.mark.host
 @pytest.mark.filterwarnings("ignore")
 def test_tensorboard_itself_reads_back_what_was_measured(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="the extra `tensorboard` is not installed")
@@ -142,24 +145,51 @@ def test_tensorboard_itself_reads_back_what_was_measured(tmp_path: Path) -> None
         assert events[-1].value == np.float32(value)
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_mlflow_itself_reads_back_what_was_measured(tmp_path: Path) -> None:
-    mlflow = pytest.importorskip("mlflow", reason="the extra `mlflow` is not installed")
-    pytest.importorskip("sqlalchemy", reason="mlflow has no store without sqlalchemy")
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
-    with mlflow.start_run() as run:
-        values = recorded(sinks.mlflow(mlflow), tmp_path)
-    for name, value in values.items():
-        history = mlflow.MlflowClient().get_metric_history(run.info.run_id, name)
-        assert [point.step for point in history] == [1, 3]
-        assert history[-1].value == value
+# Each in a process of its own: they read the environment when they are imported, and leave threads.
+TRACKERS = {
+    "mlflow": """
+os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"  # needs no database
+import mlflow
+mlflow.set_tracking_uri(Path("mlruns").absolute().as_uri())
+with mlflow.start_run() as run:
+    values = recorded(sinks.mlflow(mlflow), Path())
+for name, value in values.items():
+    history = mlflow.MlflowClient().get_metric_history(run.info.run_id, name)
+    assert [point.step for point in history] == [1, 3], history
+    assert history[-1].value == value, history
+""",
+    "wandb": """
+import wandb
+with wandb.init(mode="offline", settings=wandb.Settings(silent=True)) as run:
+    run.log({"loss": 1.0}, step=5)  # the loop's own, ahead of ours: none of ours is lost
+    values = recorded(sinks.wandb(run), Path())
+    assert run.summary.get("dyn/step") == 3
+    assert {name: run.summary.get(name) for name in values} == values
+""",
+    "trackio": """
+os.environ |= {"TRACKIO_DIR": os.path.abspath("trackio"), "HF_HUB_OFFLINE": "1"}
+import trackio
+from trackio.sqlite_storage import SQLiteStorage
+run = trackio.init(project="live", name="one")
+values = recorded(sinks.trackio(run), Path())
+trackio.finish()
+rows = SQLiteStorage.get_logs("live", "one")
+assert [(row["step"], row["dyn/step"]) for row in rows] == [(1, 1), (3, 3)], rows
+assert {name: rows[-1][name] for name in values} == values, rows
+""",
+}
+GIVEN = """
+import os
+from pathlib import Path
+from dyntools.callbacks import sinks
+from tests.callbacks.test_sinks import recorded
+"""
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_wandb_itself_takes_it_offline(tmp_path: Path) -> None:
-    wandb = pytest.importorskip("wandb", reason="the extra `wandb` is not installed")
-    with wandb.init(mode="offline", dir=tmp_path, settings=wandb.Settings(silent=True)) as run:
-        values = recorded(sinks.wandb(run), tmp_path)
-        summary = {name: run.summary.get(name) for name in values}
-        assert run.summary.get("dyn/step") == 3
-    assert summary == values
+@pytest.mark.host
+@pytest.mark.parametrize("tracker", TRACKERS)
+def test_the_tracker_itself_has_what_was_measured(tracker: str, tmp_path: Path) -> None:
+    if not find_spec(tracker):
+        pytest.skip(f"the extra `{tracker}` is not installed")
+    done = python(GIVEN + TRACKERS[tracker], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr

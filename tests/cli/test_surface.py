@@ -25,6 +25,7 @@ SURFACE = {
     "merge": "parts --output --force",
     "show": "report_path --metric --step --layer --json --csv",
     "plot": "report_path --output --metric",
+    "report": "report_paths --output --format --force",
     "watch": "path --layer --sort --reverse --every --once",
     "seal": "journal --output --force",
     "adam-memory": (
@@ -32,6 +33,12 @@ SURFACE = {
         " --output --force --initial --logs --role --device --no-mmap --verify --seeds --lr"
         " --batch-size --clip --problem --text --tokens --tokenizer --block --examples --dtype"
         " --estimate-second-moments"
+    ),
+    "compare": ("reports --group --metric --layer --step --align --view --x --all --format --plot"),
+    "baseline": "reports --output --limit --config",
+    "check": (
+        "reports --baseline --limit --config --level --allow-missing --inconclusive-ok --exit-zero"
+        " --format --output"
     ),
     "metrics": "name --json",
     "doctor": "",
@@ -81,6 +88,10 @@ def test_these_do_not_import_torch(arguments: list[str]) -> None:
         ["analyze", "missing"],
         ["analyze", "missing", "--shard", "5/2"],
         ["merge", "missing.h5", "-o", "x.h5"],
+        ["check", "missing.h5"],
+        ["check"],
+        ["baseline", "missing.h5", "-o", "x.json"],
+        ["compare", "missing.h5", "missing.h5"],
     ],
 )
 def test_mistakes_exit_2_without_a_traceback(

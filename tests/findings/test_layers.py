@@ -96,6 +96,14 @@ def test_a_low_rank_from_the_start_is_no_collapse() -> None:
     assert rank_collapse(report) == ()
 
 
+def test_a_layer_that_began_without_any_rank_has_lost_none() -> None:
+    """The share of a start of 0 is no number; it was a warning, which pages and tests met."""
+    report = layer_report(
+        "effective_rank", {"a": [0.0, 0.0]}, steps=[0, 1], initial={"a": 0.0}, null={"a": 400.0}
+    )
+    assert rank_collapse(report) == ()
+
+
 def test_a_rank_that_fell_to_a_random_matrixs_is_no_collapse() -> None:
     """An orthogonal start has full rank; half of it can still be more than half of the null."""
     report = layer_report(

@@ -1,4 +1,4 @@
-"""Run under torchrun: DDP with or without a recorder; each rank saves how its training ended."""
+"""Run under torchrun: DDP with or without a recorder; each rank saves how each training ended."""
 
 import random
 import sys
@@ -12,9 +12,8 @@ from dyntools.callbacks import Recorder, every
 from tests.trainings import Loop, mlp, problem_of, train
 
 
-def main() -> None:
+def main(folder: Path, modes: list[str]) -> None:
     barrier = distributed.barrier
-    folder, mode = Path(sys.argv[1]), sys.argv[2]
     torch.set_num_threads(1)
     distributed.init_process_group("gloo")
     rank = distributed.get_rank()
@@ -31,13 +30,13 @@ def main() -> None:
             recorder.step = lambda *_, **__: random.random()
         return recorder
 
-    found = train(
-        Loop(mlp, seed=1 + rank), None if mode == "bare" else recorded, DistributedDataParallel
-    )
-    assert not calls, "a collective of ours"
-    torch.save(found, folder / f"{mode}{rank}.pt")
-    barrier()
+    for mode in modes:
+        make = None if mode == "bare" else recorded
+        found = train(Loop(mlp, seed=1 + rank), make, DistributedDataParallel)
+        assert not calls, "a collective of ours"
+        torch.save(found, folder / f"{mode}{rank}.pt")
+    barrier()  # none ends, and so has torchrun end all, before the others have saved
     distributed.destroy_process_group()
 
 
-main()
+main(Path(sys.argv[1]), sys.argv[2:])

@@ -27,9 +27,14 @@ if TYPE_CHECKING:
     from dyntools.snapshot import Snapshot
 
 
-def rotation(now: Tensor, then: Tensor) -> tuple[float, float]:
-    """1 - cosine of two tensors of one shape, and its rounding error; NaN if one is zero or NaN."""
-    distance = chord(now, then)
+def rotation(
+    now: Tensor, then: Tensor, lengths: tuple[float, float] | None = None
+) -> tuple[float, float]:
+    """1 - cosine of two tensors of one shape, and its rounding error; NaN if one is zero or NaN.
+
+    lengths: the norms of both, where they are known.
+    """
+    distance = chord(now, then, lengths)
     return distance**2 / 2, distance * ROUNDING + ROUNDING**2 / 2
 
 
@@ -42,7 +47,8 @@ def measure(snapshot: Snapshot) -> Measurement:
     def row(name: str) -> Row:
         if reason := unlike(snapshot, initial, name):
             return missing(reason)
-        value, error = rotation(snapshot.tensor(name), initial.tensor(name))
+        lengths = snapshot.norm(name), initial.norm(name)
+        value, error = rotation(snapshot.tensor(name), initial.tensor(name), lengths)
         if math.isnan(value):
             return failed("now or at the start the kernel is zero or holds NaN or inf")
         degrees = math.degrees(2 * math.asin(min(1.0, math.sqrt(value / 2))))

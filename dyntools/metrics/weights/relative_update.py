@@ -16,21 +16,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from dyntools.linalg.blockwise import ROUNDING, difference, norm
+from dyntools.linalg.blockwise import ROUNDING, distance
 from dyntools.measurement import Measurement, skipped
 from dyntools.metrics.layers import Row, collect, failed, missing, steps_since, unlike
 from dyntools.metrics.metric import Metric
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from dyntools.snapshot import Snapshot
-
-
-def relative_change(now: Tensor, then: Tensor) -> float:
-    """|now - then| / |then|, NaN where `then` is zero."""
-    length = norm(then)
-    return difference(now, then)[0] / length if length else math.nan
 
 
 def measure(snapshot: Snapshot) -> Measurement:
@@ -43,7 +35,9 @@ def measure(snapshot: Snapshot) -> Measurement:
     def row(name: str) -> Row:
         if reason := unlike(snapshot, previous, name):
             return missing(reason)
-        total = relative_change(snapshot.tensor(name), previous.tensor(name))
+        length = previous.norm(name)
+        change = distance(snapshot.tensor(name), previous.tensor(name))
+        total = change / length if length else math.nan
         if not math.isfinite(total):
             return failed("the tensor was zero before, or holds NaN or inf")
         return Row(total / steps, total * ROUNDING / steps, {"total": total})

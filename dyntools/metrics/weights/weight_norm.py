@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from dyntools.linalg.blockwise import ROUNDING, norm
+from dyntools.linalg.blockwise import ROUNDING
 from dyntools.metrics.layers import Row, collect, failed, unlike
 from dyntools.metrics.metric import Metric
 
@@ -29,14 +29,14 @@ def initial_norm(snapshot: Snapshot, name: str) -> float:
     start = snapshot.initial
     if start is None or unlike(snapshot, start, name):
         return math.nan
-    return start.once(("norm", name), lambda: norm(start.tensor(name)))
+    return start.norm(name)
 
 
 def measure(snapshot: Snapshot) -> Measurement:
     """Frobenius norm of every parameter."""
 
     def row(name: str) -> Row:
-        value, start = norm(snapshot.tensor(name)), initial_norm(snapshot, name)
+        value, start = snapshot.norm(name), initial_norm(snapshot, name)
         if not math.isfinite(value):
             return failed("the tensor holds NaN or inf")
         beside = {

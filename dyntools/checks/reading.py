@@ -1,0 +1,225 @@
+"""Reading: the quantities that a limit is on, off the reports of one side."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dyntools.checks.comparable import unlike
+from dyntools.checks.error_kinds import is_bound
+from dyntools.checks.limit import Limit
+from dyntools.checks.quantity import Quantity, Sample
+from dyntools.checks.reduction import Reduced, reduced
+from dyntools.checks.selection import places, text_of
+from dyntools.errors import UsageError, nearest
+from dyntools.measurement import Status
+from dyntools.report import Report, Series
+
+ABSENT = Sample(float("nan"), status=Status.absent)
+Labels = tuple[tuple[str, str], ...]
+
+
+def read_off(reports: Sequence[Report], limit: Limit) -> dict[str, Quantity]:
+    """One quantity for each entry the limit is on, by its key, with a sample for each report.
+
+    A report without the metric, or without the entry, gives an absent sample. Raises UsageError for
+    a companion or a dim that the metric does not have.
+    """
+    parts = [_of_report(report, limit) for report in reports]
+    held = [part for part in parts if part is not None]
+    if not held:
+        return {}
+    reasons = (unlike(held[0].about, part.about) for part in held[1:])
+    mixed = next((reason for reason in reasons if reason), "")
+    nothing: dict[Labels, Sample] = {}
+    by_report = [nothing if part is None else part.entries for part in parts]
+    about = {field.name: getattr(held[0].about, field.name) for field in fields(Quantity)}
+    quantities = {}
+    for labels in dict.fromkeys(entry for part in held for entry in part.entries):
+        about["labels"] = labels
+        about["samples"] = tuple(entries.get(labels, ABSENT) for entries in by_report)
+        about["shape"], about["mixed"] = _shape(held, labels), mixed or _reshaped(held, labels)
+        quantity = Quantity(**about)
+        quantities[quantity.key] = quantity
+    return quantities
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What one report holds: a quantity without an entry, and the sample of each entry."""
+
+    about: Quantity
+    entries: dict[Labels, Sample]
+    shapes: Mapping[str, Sequence[int]]
+
+
+def _of_report(report: Report, limit: Limit) -> Part | None:
+    series = report.series.get(limit.metric)
+    if series is None:
+        return None
+    positions = places(series.dims, series.coords, limit)
+    labels = [
+        [(dim, text_of(series.coords[dim][i])) for i in at]
+        for dim, at in zip(series.dims, positions, strict=True)
+    ]
+    samples = _samples(series, limit, positions)
+    entries = {
+        entry: sample
+        for entry, sample in zip(product(*labels), samples, strict=True)
+        if sample is not None
+    }
+    shapes = report.attributes.get("shapes")
+    return Part(_about(series, limit), entries, shapes if isinstance(shapes, Mapping) else {})
+
+
+def _shape(parts: Sequence[Part], labels: Labels) -> tuple[int, ...]:
+    """Of the tensor an entry is about, as far as a report knows."""
+    layer = dict(labels).get("layer", "")
+    known = (part.shapes[layer] for part in parts if layer in part.shapes)
+    return tuple(int(n) for n in next(known, ()))
+
+
+def _reshaped(parts: Sequence[Part], labels: Labels) -> str:
+    if all(part.shapes == parts[0].shapes for part in parts[1:]):
+        return ""
+    shapes = {_shape([part], labels) for part in parts} - {()}
+    words = " and ".join("×".join(map(str, shape)) for shape in sorted(shapes))
+    return f"The tensor has several shapes: {words}." if len(shapes) > 1 else ""
+
+
+def _about(series: Series, limit: Limit) -> Quantity:
+    given = {key: value for key, value in series.settings.items() if key != "probe"}
+    unit = "" if limit.companion else series.unit
+    return Quantity(
+        metric=series.metric,
+        companion=limit.companion,
+        labels=(),
+        reduction=limit.reduction,
+        samples=(),
+        unit=f"{unit} per {series.step_unit}".strip() if limit.reduction == "slope" else unit,
+        version=series.version,
+        settings=json.loads(json.dumps(given)),  # as a baseline file holds them: no tuples
+        step_unit=series.step_unit,
+        probe=str(series.settings.get("probe", "")),
+    )
+
+
+def _samples(series: Series, limit: Limit, positions: list[list[int]]) -> list[Sample | None]:
+    """In the order of the product of the positions; None for a place that is absent at all steps.
+
+    Such places are not entries: two dims need not cross everywhere, as layers and their axes.
+    """
+
+    def flat(array: NDArray[Any]) -> NDArray[Any]:
+        for axis, at in enumerate(positions, start=1):
+            array = np.take(array, at, axis=axis)
+        return array.reshape(len(array), math.prod(array.shape[1:]))
+
+    values, error = _numbers(series, limit)
+    values, status = flat(values), flat(series.status)
+    errors = np.zeros(values.shape) if error is None else np.nan_to_num(flat(error), nan=0.0)
+    tried = (status != Status.skipped) & (status != Status.absent)
+    usable = tried & (status != Status.failed) & np.isfinite(values)
+    taken = _rows_taken(series, limit.reduction, tried, usable)
+    steps = series.steps.astype(np.float64)
+    bound = is_bound(limit.metric)
+    name = "last" if limit.reduction.isdigit() else limit.reduction
+    numbers = reduced(name, steps, values, usable & taken, errors, bound)
+    samples = _as_samples(series, numbers, status, usable & taken, _missed(usable, tried) & taken)
+    there = (status != Status.absent).any(axis=0)
+    return [sample if held else None for sample, held in zip(samples, there, strict=True)]
+
+
+def _numbers(
+    series: Series, limit: Limit
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Values and errors; those of a companion NAME are NAME_error, where the metric has it."""
+    if not limit.companion:
+        return series.values, series.error
+    if limit.companion not in series.beside:
+        raise UsageError(
+            f"{series.metric} has no companion {limit.companion!r}.",
+            where=str(limit),
+            remedy=nearest(limit.companion, series.beside) or "leave the companion out",
+        )
+    return series.beside[limit.companion], series.beside.get(f"{limit.companion}_error")
+
+
+def _rows_taken(
+    series: Series, reduction: str, tried: NDArray[np.bool_], usable: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """The rows that count, (S, E): all, or one for `last`, `first` and a step.
+
+    The last is the last that was tried, with or without a number: to fall back on the one before
+    would let a run pass that diverged at the end.
+    """
+    taken = np.zeros(tried.shape, dtype=bool)
+    rows = len(series.steps)
+    columns = np.arange(tried.shape[1])
+    if reduction.isdigit():
+        taken[series.steps == int(reduction)] = True
+    elif reduction == "last" and rows:
+        taken[rows - 1 - np.argmax(tried[::-1], axis=0), columns] = True
+    elif reduction == "first" and rows:
+        taken[np.argmax(usable, axis=0), columns] = True
+    else:
+        taken[:] = True
+    return taken
+
+
+def _missed(usable: NDArray[np.bool_], tried: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tried without a number, behind the first number: before it there may be too few points."""
+    begun = np.logical_or.accumulate(usable, axis=0) | ~usable.any(axis=0)
+    return np.asarray(tried & ~usable & begun)
+
+
+def _as_samples(
+    series: Series,
+    numbers: Reduced,
+    status: NDArray[np.int8],
+    used: NDArray[np.bool_],
+    missed: NDArray[np.bool_],
+) -> list[Sample]:
+    seen: dict[bytes, tuple[int, ...]] = {}
+
+    def steps_of(mask: NDArray[np.bool_]) -> tuple[int, ...]:
+        key = mask.tobytes()
+        if key not in seen:
+            seen[key] = tuple(series.steps[mask].tolist())
+        return seen[key]
+
+    codes = _statuses(numbers, status, used, missed)
+    used_by_entry, missed_by_entry = used.T.copy(), missed.T.copy()
+    rows = zip(
+        *(array.tolist() for array in (numbers.values, numbers.bounds, numbers.standard_errors)),
+        codes.tolist(),
+        used_by_entry,
+        missed_by_entry,
+        strict=True,
+    )
+    return [
+        Sample(value, bound, standard_error, Status(code), steps_of(taken), steps_of(lost))
+        for value, bound, standard_error, code, taken, lost in rows
+    ]
+
+
+def _statuses(
+    numbers: Reduced, status: NDArray[np.int8], used: NDArray[np.bool_], missed: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """One code an entry: of the number if there is one, else why there is none."""
+    unconverged = (used & (status == Status.unconverged)).any(axis=0)
+    skipped = (status == Status.skipped).any(axis=0)
+    without = np.where(
+        missed.any(axis=0) | used.any(axis=0),
+        Status.failed,
+        np.where(skipped, Status.skipped, Status.absent),
+    )
+    found = np.where(unconverged, Status.unconverged, Status.ok)
+    return np.where(np.isnan(numbers.values), without, found).astype(np.int64)
