@@ -17,6 +17,7 @@ from dyntools.checks.baseline import Baseline
 from dyntools.checks.baseline import read as read_baseline
 from dyntools.checks.configuration import Configuration
 from dyntools.checks.limit import Limit, parse
+from dyntools.checks.significance import LEVEL
 from dyntools.checks.verdict import Outcome, Verdict
 from dyntools.errors import ReportError, UsageError
 from dyntools.report import Report
@@ -99,7 +100,7 @@ def terms_of(
     return Terms(
         limits,
         source,
-        level if level is not None else judging.LEVEL if of_project is None else of_project,
+        level if level is not None else LEVEL if of_project is None else of_project,
         allow_missing or bool(project and project.allow_missing),
     )
 
@@ -126,7 +127,8 @@ def expanded(patterns: Iterable[str | Path]) -> tuple[Path, ...]:
         if not paths[0].exists() and any(character in pattern for character in GLOB):
             paths = sorted(Path(name) for name in glob.glob(pattern, recursive=True))
             if not paths:
-                raise ReportError("No file has a name like this.", where=pattern)
+                remedy = "a path, or another pattern in quotes, such as 'seeds/*.h5'"
+                raise ReportError("No file has a name like this.", where=pattern, remedy=remedy)
         found |= dict.fromkeys(paths)
     for path in found:
         if path.is_dir():

@@ -24,10 +24,10 @@ from dyntools.gate import Side
 from dyntools.report import Report
 from dyntools.views import check_table
 from dyntools.views.check_words import Judged
+from dyntools.views.fitted import PLAIN_WIDTH
 
 Source = str | Path | Report
 Inconclusive = Literal["fail", "skip", "pass"]
-WIDTH = 100  # columns of the table in the message; as of tables off a terminal
 
 
 def assert_no_regression(
@@ -54,7 +54,11 @@ def assert_no_regression(
     """
     __tracebackhide__ = True
     if inconclusive not in ("fail", "skip", "pass"):
-        raise UsageError("inconclusive is 'fail', 'skip' or 'pass'.", found=repr(inconclusive))
+        raise UsageError(
+            "inconclusive is 'fail', 'skip' or 'pass'.",
+            found=repr(inconclusive),
+            remedy="inconclusive='fail'",
+        )
     project = gate.project_of(None if config is None else Path(config))
     now = _side(report)
     if now.baseline is not None:
@@ -68,7 +72,7 @@ def assert_no_regression(
     code = gate.exit_code(outcome, inconclusive_ok=inconclusive == "pass")
     if code == 0:
         return outcome
-    table = check_table.plain(Judged(outcome, code), WIDTH)
+    table = check_table.plain(Judged(outcome, code), PLAIN_WIDTH)
     if inconclusive == "skip" and outcome.verdict is Verdict.inconclusive and outcome.checks:
         raise unittest.SkipTest(table)  # pytest takes it for a skip as well
     raise AssertionError(f"\n{table}")
@@ -83,7 +87,9 @@ def _side(source: Source | Baseline | Sequence[Source]) -> Side:
     reports = tuple(part for part in parts if isinstance(part, Report))
     paths = [part for part in parts if not isinstance(part, Report)]
     if not parts:
-        raise UsageError("There is no report among what was given.")
+        raise UsageError(
+            "There is no report among what was given.", remedy="a path, a quoted glob, or a Report"
+        )
     if not reports:
         return gate.read_side(paths)
     return Side((), (*reports, *(gate.read_reports(paths).reports if paths else ())))

@@ -43,6 +43,8 @@ TRUE = 10.0
 ESTIMATED, EXACT = "block_sharpness", "update_snr"  # with a standard error, and without any error
 SIGMA = 0.05  # of a seed, and of an estimate
 WITHIN = 0.1  # the relative tolerance, so 20 σ: a change has to be counted from its edge
+NEAR_SIGMA = 0.1  # a tolerance within the scatter, so that either edge can be crossed by chance
+NEAR = f"within {NEAR_SIGMA * SIGMA:g}"
 TAILS = {"normal": np.inf, "heavy": 3.0}
 
 
@@ -63,6 +65,8 @@ class Route:
 
     @property
     def tolerance(self) -> float:
+        if self.relation == NEAR:
+            return NEAR_SIGMA * SIGMA
         return WITHIN * TRUE if "10%" in self.relation else 0.0
 
     @property
@@ -70,7 +74,7 @@ class Route:
         """What a change is counted in."""
         if self.metric == EXACT:
             return SIGMA
-        share = WITHIN if self.tolerance else 0.0
+        share = WITHIN if "10%" in self.relation else 0.0
         return SIGMA * float(np.hypot(1.0, 1.0 + share))
 
 
@@ -81,17 +85,21 @@ ROUTES = (
     Route("the same, heavy tails", 1, 1, tails="heavy"),
     *(Route(f"seeds, {n} a side", n, n) for n in (3, 5, 10)),
     *(Route(f"seeds, {n} a side, 10%", n, n, relation="within 10%") for n in (3, 5, 10)),
+    *(Route(f"seeds, {n} a side, 0.1 σ", n, n, relation=NEAR) for n in (3, 4)),
     *(Route(f"seeds, {n} a side, heavy tails", n, n, tails="heavy") for n in (5, 10)),
     *(Route(f"one against {n} seeds", n, 1) for n in (5, 10)),
     Route("one against 10 seeds, 10%", 10, 1, relation="within 10%"),
     Route("one against 10 seeds, heavy tails", 10, 1, tails="heavy"),
     Route("one report a side", 1, 1, checks=50),
+    Route("seeds, 5 a side, 0.1 σ", 5, 5, checks=12, relation=NEAR),
     Route("seeds, 3 a side", 3, 3, checks=50),
     Route("seeds, 5 a side", 5, 5, checks=50),
     Route("seeds, 5 a side, 10%", 5, 5, checks=50, relation="within 10%"),
     Route("seeds, 7 a side", 7, 7, checks=50),
     Route("seeds, 10 a side", 10, 10, checks=50),
     Route("one against 10 seeds", 10, 1, checks=50),
+    Route("one against 10 seeds, heavy tails", 10, 1, checks=60, tails="heavy"),
+    Route("one against 20 seeds, heavy tails", 20, 1, checks=60, tails="heavy"),
 )
 
 
@@ -227,16 +235,17 @@ NOTES = """
 ## How to read it
 
 - **False fails** agree with the level, over one check or fifty: every interval reaches down to
-  it, but that of one report against several under heavy tails, which fails too often, for its
-  test takes the scatter for normal. Several reports a side assume only that both sides scatter
-  alike.
+  it, but that of one check of one report against several under heavy tails, which fails too
+  often, for its test takes the scatter for normal. Over several checks that test has no say of its
+  own: fewer than 19 others show nothing, and `check` says so. Several reports a side assume only
+  that both sides scatter alike.
 - **At the edge** of the tolerance lies the hardest run that may not fail: there the share is the
   level, and it falls to nothing inside.
 - **3 σ.** Of one number with a normal error and a tolerance of 0, no unbiased test at 5 % catches
   more than 85.1 % of such changes, and none on one side more than 91.2 %. A tolerance leaves one
   side of interest, hence 91 % beyond it.
-- **3 seeds a side** and a tolerance of 0: the smallest p is 2/20, so nothing can be shown, and
-  `check` says so.
+- **3 seeds a side** and a tolerance of 0, or within the scatter: the smallest p is 2/20, so nothing
+  can be shown, and `check` says so.
 - **Fifty checks.** What one check may claim is a fiftieth; 5 seeds a side see gross changes, 10
   see small ones. Holm's correction alone would let 5 seeds see nothing at all (see [many
   checks](../reference/checks.md#chance)).

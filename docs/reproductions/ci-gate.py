@@ -421,7 +421,8 @@ above {LEVEL:g}, and the
   would have done. {100 * alone[Verdict.fail] / alone.total():.0f} % of pairs of unchanged runs \
 fail. The tool says so in a note; the verdict stands. With one
   run a side, keep the seed: then only a change of the recipe, or of rounding, moves anything.
-- One run against a baseline of {SEEDS} seeds is the cheapest check that knows the scatter.
+- One run against {SEEDS} seeds knows the scatter, but over several checks it takes a baseline of at
+  least 19 for any to fail ([chance](../reference/checks.md#chance)).
 
 ## How wide a tolerance
 

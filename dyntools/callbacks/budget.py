@@ -86,7 +86,9 @@ class Budget:
         if chosen := self._affordable(known):
             yield chosen
         for name in (name for name in new if name in long):
-            if self._fits(name, -1.0 if tried else self.room):
+            if tried:  # one of them a round: each may take long
+                self._drop(name)
+            elif self._fits(name, self.room):
                 tried = True
                 yield [name]
 

@@ -117,7 +117,7 @@ class Recorder:
         return self
 
     def on_finding(self, callback: Told) -> Told:
-        """Call `callback(finding)` for each new finding, from `step`; also to be used as decorator.
+        """Call `callback(finding)` for each new finding, from `step`; also usable as a decorator.
 
         Once for each rule, and again when it has become more urgent or had gone. What the callback
         raises passes through `step`, so that it may end the training. Only the process that

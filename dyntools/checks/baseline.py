@@ -23,8 +23,11 @@ from dyntools.errors import ReportError, UsageError
 from dyntools.report import Report
 
 SCHEMA = "dyntools-baseline"
-SCHEMA_VERSION = "1.0.0"  # semantic: a reader accepts every file of its major version
+SCHEMA_VERSION = "1.1.0"  # semantic: a reader accepts every file of its major version
 MOST_BYTES = 1_000_000_000  # of a file that is read; chosen, 10^6 quantities take about 0.3 GB
+
+NOT_OF_ITS_KIND = (KeyError, TypeError, ValueError, AttributeError, OverflowError, UsageError)
+MAKE = "dyntools baseline REPORT -o baseline.json"
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,10 @@ def write(baseline: Baseline, path: Path) -> None:
         os.replace(temporary, path)
     except OSError as error:
         raise ReportError(
-            "The baseline could not be written.", where=str(path), found=str(error)
+            "The baseline could not be written.",
+            where=str(path),
+            found=str(error),
+            remedy="another path with -o",
         ) from error
     finally:
         with suppress(OSError):  # such as: what should be its folder is a file
@@ -91,7 +97,7 @@ def read(path: Path) -> Baseline:
             "This file is no baseline.",
             where=str(path),
             found=f"schema {content.get('schema', 'not given')!r}",
-            remedy="dyntools baseline REPORT -o baseline.json",
+            remedy=MAKE,
         )
     version = str(content.get("schema_version", ""))
     if version.partition(".")[0] != SCHEMA_VERSION.partition(".")[0]:
@@ -102,14 +108,22 @@ def read(path: Path) -> Baseline:
             remedy="a newer dyntools, or write the baseline anew",
         )
     try:
-        return Baseline(stored.decoded(content), dict(content.get("provenance", {})))
-    except (KeyError, TypeError, ValueError, AttributeError, UsageError) as error:
+        return Baseline(stored.decoded(content), _provenance(content.get("provenance", {})))
+    except NOT_OF_ITS_KIND as error:
         raise ReportError(
             "The baseline is damaged: a field is missing or not of its kind.",
             where=str(path),
             found=f"{type(error).__name__}: {error}",
             remedy="write it anew: dyntools baseline REPORT -o FILE",
         ) from error
+
+
+def _provenance(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Raises TypeError or AttributeError where it is not what `Baseline` says."""
+    for entry in given.get("reports", []):
+        if not isinstance(entry, dict):
+            raise TypeError(f"provenance.reports holds {entry!r:.40}, no object")
+    return dict(given)
 
 
 def is_baseline(path: Path) -> bool:
@@ -128,11 +142,13 @@ def _is_baseline(path: Path) -> bool:
 def _content(path: Path) -> Mapping[str, Any]:
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise ReportError("This file is too large for a baseline.", where=str(path))
+            raise ReportError(
+                "This file is too large for a baseline.", where=str(path), remedy=MAKE
+            )
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ReportError(
-            "The baseline could not be read.", where=str(path), found=str(error)
+            "The baseline could not be read.", where=str(path), found=str(error), remedy=MAKE
         ) from error
     except (ValueError, RecursionError) as error:
         raise ReportError(
@@ -142,5 +158,7 @@ def _content(path: Path) -> Mapping[str, Any]:
             remedy="if git left conflict marks in it, write it anew",
         ) from error
     if not isinstance(content, dict):
-        raise ReportError("This file is no baseline.", where=str(path), found="not an object")
+        raise ReportError(
+            "This file is no baseline.", where=str(path), found="not an object", remedy=MAKE
+        )
     return content

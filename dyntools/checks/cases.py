@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dyntools.checks.limit import Limit, Relation
 from dyntools.checks.pairing import Pair
+from dyntools.checks.quantity import Quantity
 
 SIDES = {
     Relation.within: 0,
@@ -22,7 +23,8 @@ class Case:
     """A pair with numbers: the change, what it may be, and its bound.
 
     before, now: usable samples; `before` is empty for a limit on the number itself, and then
-    `change` is counted from that limit. `before` is spread out for a relative tolerance.
+    `change` is counted from that limit. `before` is spread out for a relative tolerance,
+    by 1 + `share`.
     """
 
     pair: Pair
@@ -33,6 +35,7 @@ class Case:
     bound: float
     standard_error: float
     side: int
+    share: float = 0.0
 
     @property
     def size(self) -> float:
@@ -58,7 +61,7 @@ def case_of(pair: Pair) -> Case:
     if before is None:
         assert limit.bound is not None
         change = now.value - limit.bound
-        return Case(pair, (), values, change, 0.0, now.bound, now.standard_error, side)
+        return Case(pair, (), values, change, 0.0, _bound(now), now.standard_error, side)
     tolerance, share_of_baseline = _tolerance(limit, before.value)
     # A tolerance that is a share of the baseline is as uncertain as that: the change beyond it is
     # now - (1 + share) · baseline, so the baseline's errors and its scatter count 1 + share times.
@@ -69,10 +72,16 @@ def case_of(pair: Pair) -> Case:
         values,
         now.value - before.value,
         tolerance,
-        now.bound + weight * before.bound,
+        _bound(now) + weight * _bound(before),
         math.hypot(now.standard_error, weight * before.standard_error),
         side,
+        share_of_baseline,
     )
+
+
+def _bound(side: Quantity) -> float:
+    """0 where it is not known: then several reports decide by their scatter (see `settled`)."""
+    return 0.0 if math.isnan(side.bound) else side.bound
 
 
 def _tolerance(limit: Limit, baseline: float) -> tuple[float, float]:

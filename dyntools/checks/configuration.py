@@ -47,7 +47,7 @@ DEFAULTS = (
     "loss_spikes@last within 1",  # percent of the steps judged
 )
 DEFAULT_LIMITS: tuple[Limit, ...] = tuple(parse(line) for line in DEFAULTS)
-DEFAULT_SOURCE = "the default limits"
+DEFAULT_SOURCE = "defaults"
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,10 @@ def read(path: Path) -> Configuration | None:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(
-            "The configuration cannot be read.", where=str(path), found=str(error)
+            "The configuration cannot be read.",
+            where=str(path),
+            found=str(error),
+            remedy="TOML in UTF-8, such as: limits = ['hessian_top[0]@last within 10%']",
         ) from error
     table: Any = content.get("check") if path.name == FILES[0] else None
     if table is None:
@@ -89,7 +92,7 @@ def read(path: Path) -> Configuration | None:
     if table is None:
         return None
     if not isinstance(table, dict):
-        raise _wrong(path, "check", table, "a table")
+        raise _wrong(path, "check", table, "a table", "[check]")
     return _configuration(table, path)
 
 
@@ -119,35 +122,39 @@ def _limits(value: object, path: Path) -> tuple[Limit, ...]:
     if isinstance(value, dict):
         value = [f"{subject} {relation}" for subject, relation in value.items()]
     if not isinstance(value, list) or not all(isinstance(line, str) for line in value):
-        raise _wrong(path, "limits", value, "a list of limits, or a table of subject = relation")
+        wanted = "a list of limits, or a table of subject = relation"
+        raise _wrong(path, "limits", value, wanted, "limits = ['stable_rank@last within 5%']")
     return tuple(parse(line) for line in value)
 
 
 def _level(value: object, path: Path) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
-        raise _wrong(path, "level", value, "a number between 0 and 1")
+        raise _wrong(path, "level", value, "a number between 0 and 1", "level = 0.05")
     return float(value)
 
 
 def _allow_missing(table: Mapping[str, Any], path: Path) -> bool | None:
     value = table.get("allow-missing")
     if value is not None and not isinstance(value, bool):
-        raise _wrong(path, "allow-missing", value, "true or false")
+        raise _wrong(path, "allow-missing", value, "true or false", "allow-missing = true")
     return value
 
 
 def _baseline(value: object, path: Path) -> tuple[Path, ...]:
     lines = [value] if isinstance(value, str) else value
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
-        raise _wrong(path, "baseline", value, "a path or a list of paths")
+        raise _wrong(
+            path, "baseline", value, "a path or a list of paths", "baseline = 'baseline.json'"
+        )
     return tuple(path.parent / line for line in lines)
 
 
-def _wrong(path: Path, key: str, value: object, wanted: str) -> UsageError:
+def _wrong(path: Path, key: str, value: object, wanted: str, remedy: str) -> UsageError:
     return UsageError(
         f"The key {key!r} of the configuration must be {wanted}.",
         where=str(path),
         found=repr(value),
+        remedy=remedy,
     )
 
 

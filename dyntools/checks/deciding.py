@@ -9,7 +9,7 @@ from dyntools.checks import joint, permutations
 from dyntools.checks.cases import Case, case_of
 from dyntools.checks.correction import Found, found
 from dyntools.checks.pairing import Pair
-from dyntools.checks.sentences import amount, chance, moved, share
+from dyntools.checks.sentences import amount, chance, listed_steps, moved, share
 from dyntools.checks.settled import checked
 from dyntools.checks.verdict import Check, Verdict
 from dyntools.measurement import Status
@@ -41,9 +41,9 @@ def _check(case: Case, result: Found, level: float) -> Check:
 def _verdict(case: Case, result: Found, level: float) -> tuple[Verdict, str]:
     what = _what(case)
     beyond = case.size > case.tolerance
-    allowed = _allowed(case)
+    allowed, against = _allowed(case), _against(case)
     if beyond and result.adjusted <= level:
-        return Verdict.fail, f"It {what}, beyond {allowed}{_because(case, result)}."
+        return Verdict.fail, f"It {what}, {against}{_because(result)}."
     if case.size + result.uncertainty <= case.tolerance:
         doubt = _doubt(case)
         if doubt:
@@ -58,14 +58,15 @@ def _verdict(case: Case, result: Found, level: float) -> tuple[Verdict, str]:
         why = f"but not by more than chance over all checks ({_chance(result)})"
     else:
         why = f"but by less than its uncertainty of {error}"
-    place = "beyond" if beyond else "within"
-    return Verdict.inconclusive, f"It {what}, {place} {allowed}, {why}."
+    place = against if beyond else f"within {allowed}"
+    return Verdict.inconclusive, f"It {what}, {place}, {why}."
 
 
 def _what(case: Case) -> str:
     now, before = case.pair.now, case.pair.before
     assert now is not None
-    return f"is {amount(now.value)}" if before is None else moved(before.value, now.value)
+    found = f"is {amount(now.value)}" if before is None else moved(before.value, now.value)
+    return found + _where(case)
 
 
 def _allowed(case: Case) -> str:
@@ -77,7 +78,15 @@ def _allowed(case: Case) -> str:
     return " or ".join(words)
 
 
-def _because(case: Case, result: Found) -> str:
+def _against(case: Case) -> str:
+    """How a change lies beyond its tolerance, and a number beyond its bound."""
+    limit = case.pair.limit
+    if limit.bound is not None:
+        return f"not {limit.relation} {amount(limit.bound)}"
+    return f"beyond {_allowed(case)}"
+
+
+def _because(result: Found) -> str:
     if result.random:
         return f" and beyond chance ({_chance(result)}; uncertainty ±{amount(result.uncertainty)})"
     if result.uncertainty:
@@ -91,9 +100,8 @@ def _chance(result: Found) -> str:
 
 def _never(case: Case, result: Found, level: float) -> str:
     n, m = case.counts
-    two_sided = case.side == 0 and case.tolerance + case.bound == 0
-    alone = permutations.reports_needed(level / result.family, two_sided=two_sided)
-    needed = min(alone, joint.reports_needed(level))
+    alone = permutations.reports_needed(level / result.family, two_sided=result.mirrored)
+    needed = min(alone, joint.reports_needed(level) or alone)
     tests = "" if result.family <= 1 else f" over {result.family} tests"
     return (
         f"but {n} against {m} reports can give no p below {result.least:.2g}{tests}, so they could "
@@ -105,12 +113,28 @@ def _doubt(case: Case) -> str:
     """Why a number within its tolerance is still no pass."""
     now = case.pair.now
     assert now is not None
-    lost = len(now.samples) - len(now.usable)
-    if lost:
-        return f"{lost} of {len(now.samples)} reports have no number for it"
-    for side, quantity in (("now", now), ("in the baseline", case.pair.before)):
+    before = case.pair.before
+    for whose, quantity in (("reports", now), ("reports of the baseline", before)):
+        lost = 0 if quantity is None else len(quantity.samples) - len(quantity.usable)
+        if quantity and lost:
+            return f"{lost} of {len(quantity.samples)} {whose} have no number for it"
+    for side, quantity in (("now", now), ("in the baseline", before)):
         if quantity and any(s.status == Status.unconverged for s in quantity.usable):
             return f"it did not converge {side}"
-    if case.pair.before is None and any(sample.missed for sample in now.samples):
+    if before is None and any(sample.missed for sample in now.samples):
         return "it could not be computed at some steps"
+    # Against a baseline the same steps count on both sides (see `comparable`), as `_where` says.
+    skipped = next((sample.skipped for sample in now.samples if sample.skipped), ())
+    if before is None and skipped:
+        return f"it was skipped, or is not there,{listed_steps(skipped, now.step_unit)}"
     return ""
+
+
+def _where(case: Case) -> str:
+    """Which step a last number is of, where the last step has none on both sides."""
+    now = case.pair.now
+    assert now is not None
+    behind = any(sample.skipped for sample in now.usable)
+    if case.pair.limit.reduction != "last" or not behind:
+        return ""
+    return f", at {now.step_unit} {now.usable[0].steps[-1]}, for it was skipped behind that"

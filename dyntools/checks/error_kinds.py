@@ -76,3 +76,11 @@ EXACT = (
 def is_bound(metric: str) -> bool:
     """Whether the metric's error holds for certain; that of an unknown metric does not."""
     return metric in BOUNDS
+
+
+def has_error(metric: str) -> bool:
+    """Whether a number of the metric without an error is one whose error is not known.
+
+    A metric of EXACT has none, and one of a plugin that gives none is taken at its word.
+    """
+    return metric in BOUNDS or metric in STANDARD_ERRORS

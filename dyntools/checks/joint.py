@@ -16,6 +16,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from dyntools.checks.significance import mirrored
+
 MOST_WAYS = 5_000  # all ways up to 7 against 7; chosen, no source
 DRAWS = 2_000  # random ways beyond; the smallest p is then 0.0005
 AT_ONCE = 4_000_000  # numbers of a table of ways × checks; 32 MB
@@ -29,12 +31,14 @@ def smallest_p(before: int, now: int) -> float:
     return 2 / count if count <= MOST_WAYS else 2 / (DRAWS + 1)
 
 
-def reports_needed(level: float) -> int:
-    """The smallest n for which n against n reports could reach a level."""
+def reports_needed(level: float) -> int | None:
+    """The smallest n for which n against n reports could reach a level; None where none could."""
     n = 2
-    while smallest_p(n, n) > level and math.comb(2 * n, n) <= MOST_WAYS:
+    while math.comb(2 * n, n) <= MOST_WAYS:
+        if smallest_p(n, n) <= level:
+            return n
         n += 1
-    return n
+    return n if smallest_p(n, n) <= level else None
 
 
 def of_max(
@@ -86,8 +90,8 @@ def _statistics(
     whole = np.sum(pooled**2, axis=0)
     within = np.maximum(whole - apart**2 / (1 / n + 1 / m), 1e-12 * whole)
     scatter = np.sqrt(within / (n + m - 2) * (1 / n + 1 / m))
-    change = apart + edge * tolerance
-    size = np.where(sides == 0, np.abs(change), change * sides)
+    far = np.where(mirrored(before, now, tolerance, sides), 0.0, 2 * tolerance)
+    beyond = np.where(sides == 0, np.maximum(edge * apart, -edge * apart - far), sides * apart)
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = (size - tolerance) / scatter
-    return np.asarray(np.where(scatter > 0, t, np.where(size > tolerance, np.inf, -np.inf)))
+        t = beyond / scatter
+    return np.asarray(np.where(scatter > 0, t, np.where(beyond > 0, np.inf, -np.inf)))

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from dyntools.checks import deciding, origins, pairing, settled
+from dyntools.checks import deciding, origins, pairing, reading, settled
 from dyntools.checks.baseline import Baseline, baseline_of
 from dyntools.checks.limit import Limit
+from dyntools.checks.significance import LEVEL
 from dyntools.checks.verdict import Check, Outcome, Verdict
 from dyntools.errors import UsageError
 from dyntools.report import Report
-
-LEVEL = 0.05  # convention, Fisher 1925
 
 
 def judge(
@@ -37,9 +36,9 @@ def judge(
     reports: of one recipe, one for each seed. baseline: a file read, or reports of the other
     recipe; None where all limits are bounds. level: the share of unchanged runs that may fail, over
     all checks together. report, against, source: names for the outcome, of the two sides and of
-    where the limits come from. allow_missing: leave out what only one side has. known: names of all
-    metrics there are, to tell a misspelt one from one that was not measured. seed: of the random
-    permutations.
+    where the limits come from. allow_missing: leave out what not both sides have. known: names of
+    all metrics there are, to tell a misspelt one from one that was not measured. seed: of the
+    random permutations.
 
     Raises UsageError for an unknown metric, companion, dim or label, for a limit that needs a
     baseline without one, and for a level outside (0, 1).
@@ -48,11 +47,14 @@ def judge(
     given, reports = len(reports), origins.distinct(reports)
     side = baseline if isinstance(baseline, Baseline) else baseline_of(baseline or (), limits)
     notes = list(origins.notes(reports, given, side.provenance.get("reports", ())))
+    if bare := [limit for limit in limits if reading.without_error(reports, limit)]:
+        names = ", ".join(dict.fromkeys(f"{one.metric}.{one.companion}" for one in bare))
+        notes.append(f"No error is known of {names}: judged as if exact, by the tolerance alone.")
     pairs = [pair for limit in limits for pair in pairing.pairs(reports, side, limit, known=known)]
     if allow_missing:
         kept = [pair for pair in pairs if not pair.missing]
         if len(kept) < len(pairs):
-            notes.append(f"left out, as only one side has them: {len(pairs) - len(kept)} checks")
+            notes.append(f"left out, as not both sides have them: {len(pairs) - len(kept)} checks")
         pairs = kept
     checks = [settled.settled(pair) for pair in pairs]
     open_pairs = [pair for pair, check in zip(pairs, checks, strict=True) if check is None]
@@ -75,9 +77,11 @@ def _refuse(
     level: float,
 ) -> None:
     if not 0 < level < 1:
-        raise UsageError("The level must lie between 0 and 1.", found=str(level))
+        raise UsageError(
+            "The level lies between 0 and 1.", found=f"{level:g}", remedy=f"a level of {LEVEL:g}"
+        )
     if not reports:
-        raise UsageError("There is no report to check.")
+        raise UsageError("There is no report to check.", remedy="a path, or several of one recipe")
     if baseline is None or (not isinstance(baseline, Baseline) and not baseline):
         for limit in limits:
             if not limit.relation.bounds:

@@ -9,6 +9,7 @@ fit what it expected, and where.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -189,13 +190,18 @@ class _Line:
         return self.refuse(", ".join(f"`{relation}`" for relation in Relation))
 
     def number(self) -> float:
-        return float(self.take(NUMBER, "a number"))
+        return self.finite(self.take(NUMBER, "a number"))
+
+    def finite(self, digits: str) -> float:
+        """1e400 is no bound that anything could break."""
+        number = float(digits)
+        return number if math.isfinite(number) else self.refuse("a number below 1.8e308")
 
     def tolerance(self) -> tuple[float | None, float | None]:
         absolute = relative = None
         while True:
             amount = self.take(NUMBER + r"(\s*%)?", "a tolerance such as `10%` or `0.5`")
-            number = float(amount.rstrip("% \t\n"))
+            number = self.finite(amount.rstrip("% \t\n"))
             if number < 0:
                 self.refuse("a tolerance of at least 0")
             if amount.endswith("%"):

@@ -19,8 +19,9 @@ ONE_A_SIDE = (
 
 
 ONE_AGAINST_SEVERAL = (
-    "One report against several: the test takes the scatter between seeds for normal, and rare far "
-    "values make it fail a little too often; several reports a side need no such assumption."
+    "One report against several: the test takes the scatter between seeds for normal, and far "
+    "values make it fail too often. Over several checks it therefore takes at least 19 others for "
+    "any to fail (at the level 0.05); several reports a side need no such assumption."
 )
 
 
@@ -56,15 +57,15 @@ def notes(
     """What the reader of a verdict should know. given: reports before `distinct`."""
     if len(reports) < given:
         yield (
-            f"{given - len(reports)} of {given} reports were given twice, by their checkpoints, "
-            "and counted once."
+            f"{given - len(reports)} of {given} reports are of the same checkpoints as another and "
+            "were left out."
         )
     weights = {origin(report)["weights"] for report in reports} - {""}
     shared = weights & {str(entry.get("weights", "")) for entry in before}
     if shared:
         yield (
-            "The report and the baseline come from the same checkpoints: that they agree shows "
-            "that the measurement repeats, and nothing about another training."
+            "The report and the baseline come from the same checkpoints: agreement would show that "
+            "the measurement repeats, and nothing about another training."
         )
     elif len(reports) == 1 and len(before) == 1:
         yield ONE_A_SIDE

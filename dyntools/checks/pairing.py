@@ -50,7 +50,9 @@ def pairs(
         if key not in now:
             missing = _no_entry(reports, limit)
         elif key not in before and not limit.relation.bounds:
-            missing = "The baseline does not hold it: it is new, or the baseline was made without."
+            missing = (
+                "The baseline does not hold it: it is new, or the baseline was made without it."
+            )
         yield Pair(limit, before.get(key), now.get(key), missing)
 
 

@@ -20,8 +20,9 @@ class Sample:
     """The number of one report.
 
     value: NaN where there is none, and then `status` says why. bound, standard_error: see
-    `error_kinds`; 0 where none is known. steps: those the number was made of. missed: steps behind
-    the first of them at which the number could not be computed (NaN weights, a failed iteration).
+    `error_kinds`; NaN where the error is not known. steps: those the number was made of. missed:
+    steps behind the first of them at which the number could not be computed (NaN weights, a failed
+    iteration). skipped: likewise those at which it was skipped or absent.
     """
 
     value: float
@@ -30,6 +31,7 @@ class Sample:
     status: Status = Status.ok
     steps: tuple[int, ...] = ()
     missed: tuple[int, ...] = ()
+    skipped: tuple[int, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -42,7 +44,8 @@ class Quantity:
 
     labels: (dim, label) of its place. shape: of the layer's tensor, () where none is known.
     settings: of the metric. probe: the hash of the examples it was measured on and how, "" for a
-    metric without. mixed: why the samples do not belong together, "" where they do.
+    metric without. mixed: why the samples do not belong together, "" where they do. ends: the last
+    step of the training of each sample, None where it is not known; () where of none.
     """
 
     metric: str
@@ -57,6 +60,7 @@ class Quantity:
     probe: str = ""
     shape: tuple[int, ...] = ()
     mixed: str = ""
+    ends: tuple[int | None, ...] = ()
 
     @cached_property
     def key(self) -> str:
@@ -76,8 +80,11 @@ class Quantity:
 
     @cached_property
     def bound(self) -> float:
-        """Of the mean: the bounds of the samples on average."""
-        return _mean([sample.bound for sample in self.usable]) if self.usable else 0.0
+        """Of the mean: the bounds of the samples on average, those that are known."""
+        if len(self.usable) == 1:
+            return self.usable[0].bound
+        bounds = [sample.bound for sample in self.usable if not math.isnan(sample.bound)]
+        return _mean(bounds) if bounds else 0.0
 
     @cached_property
     def standard_error(self) -> float:
@@ -85,14 +92,23 @@ class Quantity:
         usable = self.usable
         if len(usable) < 2:
             return usable[0].standard_error if usable else 0.0
-        squares = math.fsum((sample.value - self.value) ** 2 for sample in usable)
-        return math.sqrt(squares / (len(usable) - 1) / len(usable))
+        unit = _unit([sample.value for sample in usable])
+        mean = self.value / unit
+        squares = math.fsum((sample.value / unit - mean) ** 2 for sample in usable)
+        return unit * math.sqrt(squares / (len(usable) - 1) / len(usable))
 
     @property
     def error(self) -> float:
-        """Bound and standard error together."""
+        """Bound and standard error together; NaN where that of a single sample is not known."""
         return self.bound + self.standard_error
 
 
 def _mean(numbers: Sequence[float]) -> float:
-    return math.fsum(numbers) / len(numbers)
+    unit = _unit(numbers)
+    return unit * (math.fsum(number / unit for number in numbers) / len(numbers))
+
+
+def _unit(numbers: Sequence[float]) -> float:
+    """A power of 2 near the largest: in such units squares and sums lie within float64, exactly."""
+    exponent = max(math.frexp(number)[1] for number in numbers)
+    return math.ldexp(1.0, max(exponent - 1, -1022))

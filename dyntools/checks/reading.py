@@ -13,17 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyntools.checks.comparable import unlike
-from dyntools.checks.error_kinds import is_bound
+from dyntools.checks.error_kinds import EXACT, has_error, is_bound
 from dyntools.checks.limit import Limit
 from dyntools.checks.quantity import Quantity, Sample
 from dyntools.checks.reduction import Reduced, reduced
 from dyntools.checks.selection import places, text_of
+from dyntools.checks.tensor_shapes import Labels, reshaped, shape_of
+from dyntools.checks.training_end import end_of
 from dyntools.errors import UsageError, nearest
 from dyntools.measurement import Status
 from dyntools.report import Report, Series
 
 ABSENT = Sample(float("nan"), status=Status.absent)
-Labels = tuple[tuple[str, str], ...]
 
 
 def read_off(reports: Sequence[Report], limit: Limit) -> dict[str, Quantity]:
@@ -36,16 +37,19 @@ def read_off(reports: Sequence[Report], limit: Limit) -> dict[str, Quantity]:
     held = [part for part in parts if part is not None]
     if not held:
         return {}
-    reasons = (unlike(held[0].about, part.about) for part in held[1:])
+    reasons = (unlike(held[0].about, part.about, ("in one", "in another")) for part in held[1:])
     mixed = next((reason for reason in reasons if reason), "")
     nothing: dict[Labels, Sample] = {}
     by_report = [nothing if part is None else part.entries for part in parts]
     about = {field.name: getattr(held[0].about, field.name) for field in fields(Quantity)}
+    about["ends"] = tuple(None if part is None else part.about.ends[0] for part in parts)
+    all_shapes = [part.shapes for part in held]
     quantities = {}
     for labels in dict.fromkeys(entry for part in held for entry in part.entries):
         about["labels"] = labels
         about["samples"] = tuple(entries.get(labels, ABSENT) for entries in by_report)
-        about["shape"], about["mixed"] = _shape(held, labels), mixed or _reshaped(held, labels)
+        about["shape"] = shape_of(all_shapes, labels)
+        about["mixed"] = mixed or reshaped(all_shapes, labels)
         quantity = Quantity(**about)
         quantities[quantity.key] = quantity
     return quantities
@@ -76,25 +80,11 @@ def _of_report(report: Report, limit: Limit) -> Part | None:
         if sample is not None
     }
     shapes = report.attributes.get("shapes")
-    return Part(_about(series, limit), entries, shapes if isinstance(shapes, Mapping) else {})
+    about = _about(series, limit, int(end_of(report, series)))
+    return Part(about, entries, shapes if isinstance(shapes, Mapping) else {})
 
 
-def _shape(parts: Sequence[Part], labels: Labels) -> tuple[int, ...]:
-    """Of the tensor an entry is about, as far as a report knows."""
-    layer = dict(labels).get("layer", "")
-    known = (part.shapes[layer] for part in parts if layer in part.shapes)
-    return tuple(int(n) for n in next(known, ()))
-
-
-def _reshaped(parts: Sequence[Part], labels: Labels) -> str:
-    if all(part.shapes == parts[0].shapes for part in parts[1:]):
-        return ""
-    shapes = {_shape([part], labels) for part in parts} - {()}
-    words = " and ".join("×".join(map(str, shape)) for shape in sorted(shapes))
-    return f"The tensor has several shapes: {words}." if len(shapes) > 1 else ""
-
-
-def _about(series: Series, limit: Limit) -> Quantity:
+def _about(series: Series, limit: Limit, end: int) -> Quantity:
     given = {key: value for key, value in series.settings.items() if key != "probe"}
     unit = "" if limit.companion else series.unit
     return Quantity(
@@ -108,6 +98,7 @@ def _about(series: Series, limit: Limit) -> Quantity:
         settings=json.loads(json.dumps(given)),  # as a baseline file holds them: no tuples
         step_unit=series.step_unit,
         probe=str(series.settings.get("probe", "")),
+        ends=(end,),
     )
 
 
@@ -124,7 +115,11 @@ def _samples(series: Series, limit: Limit, positions: list[list[int]]) -> list[S
 
     values, error = _numbers(series, limit)
     values, status = flat(values), flat(series.status)
-    errors = np.zeros(values.shape) if error is None else np.nan_to_num(flat(error), nan=0.0)
+    errors = np.full(values.shape, np.nan) if error is None else flat(error)
+    if limit.metric in EXACT or (
+        error is None and (limit.companion or not has_error(limit.metric))
+    ):
+        errors = np.nan_to_num(errors, nan=0.0)
     tried = (status != Status.skipped) & (status != Status.absent)
     usable = tried & (status != Status.failed) & np.isfinite(values)
     taken = _rows_taken(series, limit.reduction, tried, usable)
@@ -132,7 +127,11 @@ def _samples(series: Series, limit: Limit, positions: list[list[int]]) -> list[S
     bound = is_bound(limit.metric)
     name = "last" if limit.reduction.isdigit() else limit.reduction
     numbers = reduced(name, steps, values, usable & taken, errors, bound)
-    samples = _as_samples(series, numbers, status, usable & taken, _missed(usable, tried) & taken)
+    missed = _behind_the_first(usable, tried & ~usable) & taken
+    # A skipped row behind the last that was tried is one that `last` would have taken.
+    meant = np.logical_or.accumulate(taken, axis=0) if limit.reduction == "last" else taken
+    skipped = _behind_the_first(usable, ~tried) & meant
+    samples = _as_samples(series, numbers, status, usable & taken, missed, skipped)
     there = (status != Status.absent).any(axis=0)
     return [sample if held else None for sample, held in zip(samples, there, strict=True)]
 
@@ -140,16 +139,33 @@ def _samples(series: Series, limit: Limit, positions: list[list[int]]) -> list[S
 def _numbers(
     series: Series, limit: Limit
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Values and errors; those of a companion NAME are NAME_error, where the metric has it."""
     if not limit.companion:
         return series.values, series.error
-    if limit.companion not in series.beside:
+    return companion_of(series, limit.companion, where=str(limit))
+
+
+def companion_of(
+    series: Series, name: str, *, where: str | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Values and errors of a companion, whose errors stand under NAME_error; None without them.
+
+    Raises UsageError for a companion that the metric does not have. where: what asked for it.
+    """
+    if name not in series.beside:
         raise UsageError(
-            f"{series.metric} has no companion {limit.companion!r}.",
-            where=str(limit),
-            remedy=nearest(limit.companion, series.beside) or "leave the companion out",
+            f"{series.metric} has no companion {name!r}.",
+            where=where,
+            remedy=nearest(name, series.beside) or f"{series.metric} alone, which has none",
         )
-    return series.beside[limit.companion], series.beside.get(f"{limit.companion}_error")
+    return series.beside[name], series.beside.get(f"{name}_error")
+
+
+def without_error(reports: Sequence[Report], limit: Limit) -> bool:
+    """Whether the limit is on a companion without an error, of a metric that is not exact."""
+    if not limit.companion or not has_error(limit.metric):
+        return False
+    having = (r.series[limit.metric] for r in reports if limit.metric in r.series)
+    return any(f"{limit.companion}_error" not in series.beside for series in having)
 
 
 def _rows_taken(
@@ -174,10 +190,10 @@ def _rows_taken(
     return taken
 
 
-def _missed(usable: NDArray[np.bool_], tried: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Tried without a number, behind the first number: before it there may be too few points."""
+def _behind_the_first(usable: NDArray[np.bool_], without: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Those without a number behind the first number: before it there may be too few points."""
     begun = np.logical_or.accumulate(usable, axis=0) | ~usable.any(axis=0)
-    return np.asarray(tried & ~usable & begun)
+    return np.asarray(without & begun)
 
 
 def _as_samples(
@@ -186,6 +202,7 @@ def _as_samples(
     status: NDArray[np.int8],
     used: NDArray[np.bool_],
     missed: NDArray[np.bool_],
+    skipped: NDArray[np.bool_],
 ) -> list[Sample]:
     seen: dict[bytes, tuple[int, ...]] = {}
 
@@ -196,17 +213,15 @@ def _as_samples(
         return seen[key]
 
     codes = _statuses(numbers, status, used, missed)
-    used_by_entry, missed_by_entry = used.T.copy(), missed.T.copy()
     rows = zip(
         *(array.tolist() for array in (numbers.values, numbers.bounds, numbers.standard_errors)),
         codes.tolist(),
-        used_by_entry,
-        missed_by_entry,
+        *(mask.T.copy() for mask in (used, missed, skipped)),
         strict=True,
     )
     return [
-        Sample(value, bound, standard_error, Status(code), steps_of(taken), steps_of(lost))
-        for value, bound, standard_error, code, taken, lost in rows
+        Sample(value, bound, standard_error, Status(code), *(steps_of(mask) for mask in masks))
+        for value, bound, standard_error, code, *masks in rows
     ]
 
 

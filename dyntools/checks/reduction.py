@@ -1,11 +1,14 @@
 """Reduction: the values of a series over its steps as one number an entry, with its error.
 
 A bound b_i of each value gives the exact interval of a monotone reduction, as from max(y - b) to
-max(y + b). A standard error is that of the entry taken for `max`, `min`, `median`, `last` and
-`first`; the mean of them for `mean`, since the same random vectors serve every step so that their
-errors do not average out; and the root of sum c_i² s_i² for `slope`, the least-squares line
-sum c_i y_i over the steps. The scatter around the line is no error of it: it is the shape of the
-curve, which two runs of one schedule share.
+max(y + b). A standard error is that of the entry taken for `median`, `last` and `first`, the mean
+of them for `mean`, and sum |c_i| s_i for `slope`, the least-squares line sum c_i y_i over the
+steps: the same random vectors serve every step, so the errors need not average out. The largest of
+S estimates lies above the largest truth, by more the more there are: for `max` and `min` the
+standard error is widened until z(a) of it reach as far as z(a / S) of the entry taken (Bonferroni)
+and as far as the error bar of any step, at the level a; at smaller levels it reaches farther than
+that. The scatter around the line is no error of a slope: it is the shape of the curve, which two
+runs of one schedule share.
 """
 
 from __future__ import annotations
@@ -14,6 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from dyntools.checks.significance import LEVEL
 
 Floats = NDArray[np.float64]
 LINEAR = ("last", "first", "mean")  # in the values, so that the bounds go through as they are
@@ -33,7 +39,8 @@ def reduced(
 ) -> Reduced:
     """Values and errors (S, E) over the steps (S,); where nothing is usable the result is NaN.
 
-    error: zero where none is known. bound: what the errors are, see `error_kinds`.
+    error: NaN where it is not known, and then that of a number made of it is not known either.
+    bound: what the errors are, see `error_kinds`.
     """
     blank = np.where(usable, values, np.nan)
     error = np.where(usable, error, 0.0)
@@ -41,13 +48,28 @@ def reduced(
     if name == "slope":
         return _slope(steps, blank, usable, error, bound)
     middle, weights = _taken(name, blank)
-    of_taken = np.sum(weights * error, axis=0)
+    of_taken = np.sum(np.where(weights != 0, weights * error, 0.0), axis=0)
+    if not bound and name in ("max", "min"):
+        return Reduced(middle, nothing, _selected(name, middle, of_taken, blank, error))
     if not bound:
         return Reduced(middle, nothing, of_taken)
     if name in LINEAR:
         return Reduced(middle, of_taken, nothing)
     high, low = (_taken(name, blank + sign * error)[0] for sign in (1, -1))
-    return Reduced(middle, np.fmax(high - middle, middle - low), nothing)
+    unknown = np.isnan(error).any(axis=0)  # of any step: it might have been the one taken
+    bounds = np.where(unknown, np.nan, np.fmax(high - middle, middle - low))
+    return Reduced(middle, bounds, nothing)
+
+
+def _selected(name: str, middle: Floats, of_taken: Floats, values: Floats, error: Floats) -> Floats:
+    """The standard error of an extreme of estimates (E,), whichever step it was taken from."""
+    count = np.maximum(np.sum(~np.isnan(values), axis=0), 1)
+    z = float(ndtri(1 - LEVEL))
+    sign = 1 if name == "max" else -1
+    farthest = _taken(name, values + sign * z * error)[0]
+    unknown = np.isnan(error).any(axis=0)  # of any step: it might have been the one to take
+    widened = np.maximum(of_taken * ndtri(1 - LEVEL / count) / z, sign * (farthest - middle) / z)
+    return np.asarray(np.where(unknown, np.nan, widened))
 
 
 def _taken(name: str, values: Floats) -> tuple[Floats, Floats]:
@@ -94,6 +116,7 @@ def _slope(
     slope = np.sum(weights * np.where(usable, values, 0.0), axis=0)
     slope = np.where(squares > 0, slope, np.nan)
     zero = np.zeros(values.shape[1])
+    total = np.sum(np.abs(weights) * error, axis=0)
     if bound:
-        return Reduced(slope, np.sum(np.abs(weights) * error, axis=0), zero)
-    return Reduced(slope, zero, np.sqrt(np.sum((weights * error) ** 2, axis=0)))
+        return Reduced(slope, total, zero)
+    return Reduced(slope, zero, total)

@@ -76,7 +76,8 @@ def _by_dim(dims: Sequence[str], limit: Limit) -> dict[str, str]:
                 remedy=nearest(name, dims),
             )
         if name in by_dim:
-            raise UsageError(f"The limit chooses {name!r} twice.", where=str(limit))
+            remedy = f"one pattern for {name}, or two limits"
+            raise UsageError(f"The limit chooses {name!r} twice.", where=str(limit), remedy=remedy)
         by_dim[name] = pattern
     return by_dim
 

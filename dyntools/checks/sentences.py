@@ -14,6 +14,8 @@ WORDS = {
     Status.absent: "is not there",
 }
 
+SMALLEST_P = 1e-16  # chosen: half a unit in the last place of 1, below which 1 - p is 1
+
 
 def amount(value: float) -> str:
     """Four significant digits."""
@@ -51,7 +53,13 @@ def listed_steps(steps: Sequence[int], unit: str) -> str:
 
 
 def chance(p: float, adjusted: float, family: int, by: str) -> str:
-    """`p = 0.008, by {by} over 2 tests 0.016`."""
+    """`p = 0.008, by Holm over 2 tests 0.016`; `by` is whose correction it is."""
+    said = f"p {_compared(p)}"
     if family <= 1:
-        return f"p = {p:.2g}"
-    return f"p = {p:.2g}, by {by} over {family} tests {adjusted:.2g}"
+        return said
+    return f"{said}, by {by} over {family} tests {_compared(adjusted).removeprefix('= ')}"
+
+
+def _compared(p: float) -> str:
+    """`= 0.008`; never `= 0`, which no p is."""
+    return f"< {SMALLEST_P:g}" if p < SMALLEST_P else f"= {p:.2g}"

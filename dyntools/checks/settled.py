@@ -13,7 +13,7 @@ from typing import Any
 from dyntools.checks import comparable
 from dyntools.checks.pairing import Pair
 from dyntools.checks.quantity import Quantity
-from dyntools.checks.sentences import listed_steps, without_number
+from dyntools.checks.sentences import amount, listed_steps, moved, without_number
 from dyntools.checks.verdict import Check, Verdict
 from dyntools.measurement import Status
 
@@ -27,19 +27,38 @@ def settled(pair: Pair) -> Check | None:
     now, before = pair.now, pair.before
     if before is not None and (why := comparable.unlike_or_mixed(before, now)):
         return checked(pair, Verdict.not_comparable, why)
-    if found := _without(pair, now, before):
+    if before is None and now.usable and (why := comparable.pooled(now)):
+        return checked(pair, Verdict.not_comparable, why)
+    if found := _without(now, before):
         return checked(pair, *found)
     if before is not None:
         if lost := _newly_missed(before, now):
             at = listed_steps(lost, now.step_unit)
             why = f"It could not be computed{at} now, where the baseline has numbers."
             return checked(pair, Verdict.fail, why)
-        if why := comparable.other_steps(before, now):
+        if why := comparable.other_steps(before, now) or comparable.other_parts(before, now):
             return checked(pair, Verdict.not_comparable, why)
+    if why := _unknown_error(now, before):
+        return checked(pair, Verdict.inconclusive, why)
     return None
 
 
-def _without(pair: Pair, now: Quantity, before: Quantity | None) -> tuple[Verdict, str] | None:
+def _unknown_error(now: Quantity, before: Quantity | None) -> str:
+    """Why error bars cannot decide; the scatter of several reports needs none of them."""
+    sides = [now] if before is None else [now, before]
+    if any(len(side.usable) > 1 for side in sides):
+        return ""
+    unknown = [side for side in sides if math.isnan(side.error)]
+    if not unknown:
+        return ""
+    found = f"is {amount(now.value)}" if before is None else moved(before.value, now.value)
+    place = (
+        "" if len(unknown) == len(sides) else " now" if unknown[0] is now else " in the baseline"
+    )
+    return f"It {found}, but its error is not known{place}; several reports a side need none."
+
+
+def _without(now: Quantity, before: Quantity | None) -> tuple[Verdict, str] | None:
     if not now.usable:
         sentence = f"It {without_number('now', now)}"
         failed = any(s.status in (Status.failed, Status.unconverged) for s in now.samples)
@@ -77,7 +96,7 @@ def checked(pair: Pair, verdict: Verdict, sentence: str, **more: Any) -> Check:
     for side, quantity in (("baseline", before), ("now", now)):
         if quantity is not None and quantity.usable:
             fields[side] = quantity.value
-            fields[f"{side}_error"] = quantity.error
+            fields[f"{side}_error"] = None if math.isnan(quantity.error) else quantity.error
     if "baseline" in fields and "now" in fields:
         change = fields["now"] - fields["baseline"]
         fields["change"] = change

@@ -5,7 +5,9 @@ With one report a side the change d is normal with the standard error s of both 
 bounds b have been taken off: p = Phi((t + b - |d|) / s) + Phi((-t - b - |d|) / s). With several a
 side it is a permutation test of the difference in means, the new samples moved by the tolerance,
 so that at the edge of the tolerance the samples are exchangeable (Pitman 1937,
-doi:10.2307/2984124). With one against several it is Student's prediction: t with n - 1 degrees,
+doi:10.2307/2984124). Few reports have few outcomes, and a limit on both sides with a tolerance
+smaller than their scatter could be broken by either extreme one: there the far tail is that of the
+mirror image. With one against several it is Student's prediction: t with n - 1 degrees,
 scatter s sqrt(1 + 1/n). All arrays are over E checks.
 """
 
@@ -21,6 +23,7 @@ from dyntools.checks.permutations import tail_share
 
 Floats = NDArray[np.float64]
 Sides = NDArray[np.int8]
+LEVEL = 0.05  # of all tests of a check together; convention, Fisher 1925
 NORMAL = 1e9  # degrees of freedom; Student's t is the normal distribution to rounding
 
 
@@ -29,13 +32,17 @@ class Tested:
     """p of "no change beyond the tolerance", and what makes an interval of the change; all (E,).
 
     scatter: the standard error of the change. degrees: of Student's t, infinite for the normal
-    distribution. effect: Cliff's delta, NaN where one side has one report.
+    distribution. effect: Cliff's delta, NaN where one side has one report. mirrored: whether the
+    mirror image of what was seen counts as much; welch: p of Welch's test (1947); both only where
+    reports are permuted.
     """
 
     p: Floats
     scatter: Floats
     degrees: Floats
     effect: Floats
+    mirrored: NDArray[np.bool_] | None = None
+    welch: Floats | None = None
 
     def quantile(self, tail: Floats) -> Floats:
         """How many standard errors leave the share `tail` (E,) above."""
@@ -81,7 +88,22 @@ def of_seeds(before: Floats, now: Floats, tolerance: Floats, sides: Sides, seed:
     v, w = np.var(before, axis=0, ddof=1) / n, np.var(now, axis=0, ddof=1) / m
     spread = v**2 / (n - 1) + w**2 / (m - 1)
     degrees = np.where(spread > 0, (v + w) ** 2 / np.where(spread > 0, spread, 1), n + m - 2.0)
-    return Tested(p, np.sqrt(v + w), degrees, cliffs_delta(before, now))
+    scatter = np.sqrt(v + w)
+    welch = _tails(change, tolerance, scatter, sides, degrees)
+    twice = mirrored(before, now, tolerance, sides)
+    return Tested(p, scatter, degrees, cliffs_delta(before, now), twice, welch)
+
+
+def mirrored(before: Floats, now: Floats, tolerance: Floats, sides: Sides) -> NDArray[np.bool_]:
+    """Whether the mirror image of what was seen, all reports exchanged, counts as much, (E,).
+
+    The samples are moved by the edge of the tolerance that is next to the change, so which edge
+    depends on them. With a tolerance t well above the scatter only one edge can be crossed by
+    chance. With a small one either can, and both together would fail twice as often as the level
+    allows. The border, 2 t against the range within a side, is chosen; no source.
+    """
+    within = np.maximum(np.ptp(before, axis=0), np.ptp(now, axis=0))
+    return np.asarray((sides == 0) & (2 * tolerance <= within))
 
 
 def _permuted(before: Floats, now: Floats, tolerance: Floats, sides: Sides, seed: int) -> Floats:
@@ -96,8 +118,11 @@ def _permuted(before: Floats, now: Floats, tolerance: Floats, sides: Sides, seed
     slack = 1e-9 * np.abs(pooled).max(axis=0)
     up = (np.abs(observed) - shift) / weight - slack
     down = (-np.abs(observed) - shift) / weight + slack
-    high = np.where(sides >= 0, up, np.inf)
     low = np.where(sides <= 0, down, -np.inf)
+    high = np.where(sides >= 0, up, np.inf)
+    size = (np.abs(observed) - tolerance) / weight - slack
+    twice = mirrored(before, now, tolerance, sides)
+    low, high = np.where(twice, -size, low), np.where(twice, size, high)
     return np.minimum(tail_share(pooled, m, low, high, seed), 1.0)
 
 

@@ -17,8 +17,11 @@ from dyntools.checks.quantity import Quantity, Sample
 from dyntools.errors import UsageError
 from dyntools.measurement import Status
 
+INFINITE = "inf"  # an error of that size in the file, for JSON has no word of its own
+LARGEST = 2**63 - 1  # of a step, a version or a side of a tensor: int64
 NOTHING = Sample(0.0)  # what need not be said
 SHARED = ("version", "settings", "step_unit", "probe")
+OF_SAMPLES = ("status", "steps", "missed", "skipped")  # of each sample; told once where they agree
 
 
 def encoded(quantities: Mapping[str, Quantity]) -> dict[str, Any]:
@@ -30,6 +33,7 @@ def encoded(quantities: Mapping[str, Quantity]) -> dict[str, Any]:
         shared = {name: _plain(getattr(quantity, name)) for name in SHARED}
         error = "bound" if is_bound(quantity.metric) else "standard error"
         fields = _fields(quantity)
+        shared["ends"] = list(quantity.ends)
         # Steps last and off the quantities that share them: a hundred steps, thousands of layers.
         shared["steps"] = fields.pop("steps")
         common = metrics.setdefault(quantity.metric, {"error": error, **shared})
@@ -40,13 +44,16 @@ def encoded(quantities: Mapping[str, Quantity]) -> dict[str, Any]:
 
 def _fields(quantity: Quantity) -> dict[str, Any]:
     samples = quantity.samples
-    fields: dict[str, Any] = {"value": _number(quantity.value), "error": _number(quantity.error)}
+    fields: dict[str, Any] = {
+        "value": _number(quantity.value),
+        "error": _written_error(quantity.error),
+    }
     if len(samples) > 1:
         fields["samples"] = [_number(sample.value) for sample in samples]
-        errors = [_number(sample.bound + sample.standard_error) for sample in samples]
-        if any(errors):
+        errors = [_written_error(sample.bound + sample.standard_error) for sample in samples]
+        if any(error != 0 for error in errors):
             fields["sample_errors"] = errors
-    for name in ("status", "steps", "missed"):
+    for name in OF_SAMPLES:
         values = [_plain(getattr(sample, name)) for sample in samples]
         if all(value == values[0] for value in values):
             values = values[:1]
@@ -80,50 +87,93 @@ def _name(key: str, given: Mapping[str, Any] | None) -> Limit:
 
 
 def decoded(content: Mapping[str, Any]) -> dict[str, Quantity]:
-    """Raises KeyError, TypeError or ValueError where a field is missing or not of its kind."""
-    return {
+    """Raises KeyError, TypeError, ValueError or OverflowError where a field is not of its kind."""
+    found = {
         key: _quantity(key, stored, content["metrics"])
         for key, stored in content["quantities"].items()
     }
+    dims: dict[tuple[str, str, str], list[str]] = {}
+    for key, quantity in found.items():
+        own = [dim for dim, _ in quantity.labels]
+        subject = (quantity.metric, quantity.companion, quantity.reduction)
+        if dims.setdefault(subject, own) != own:
+            raise ValueError(f"{key} has other dims than the quantities before it")
+    return found
 
 
 def _quantity(key: str, stored: Mapping[str, Any], metrics: Mapping[str, Any]) -> Quantity:
     name = _name(key, stored.get("name"))
     common = metrics[name.metric]
     shared = {field: stored.get(field, common[field]) for field in SHARED}
+    samples = tuple(_samples({"steps": common["steps"], **stored}, common["error"] == "bound"))
+    ends = stored.get("ends", common.get("ends", []))  # since schema 1.1
+    if ends and len(ends) != len(samples):
+        raise ValueError(f"{len(ends)} ends of {len(samples)} samples")
     return Quantity(
         metric=name.metric,
         companion=name.companion,
         labels=name.selection,
         reduction=name.reduction,
-        samples=tuple(_samples({"steps": common["steps"], **stored}, common["error"] == "bound")),
+        samples=samples,
         unit=str(stored.get("unit", "")),
-        version=int(shared["version"]),
+        version=_whole(shared["version"]),
         settings=dict(shared["settings"]),
         step_unit=str(shared["step_unit"]),
         probe=str(shared["probe"]),
-        shape=tuple(int(n) for n in stored.get("shape", ())),
+        shape=_wholes(stored.get("shape", [])),
         mixed=str(stored.get("mixed", "")),
+        ends=tuple(None if end is None else _whole(end) for end in ends),
     )
 
 
 def _samples(stored: Mapping[str, Any], bound: bool) -> Sequence[Sample]:
     values = stored.get("samples", [stored["value"]])
+    if not isinstance(values, list) or not values:
+        raise ValueError("samples is no list with a number for each report")
     single = [stored.get("error", 0.0)] if len(values) == 1 else [0.0] * len(values)
     errors = stored.get("sample_errors", single)
-    names = ("status", "steps", "missed")
-    columns = [_spread(stored.get(name), len(values), name) for name in names]
-    return [
+    columns = [_spread(stored.get(name), len(values), name) for name in OF_SAMPLES]
+    samples = [
         Sample(
-            math.nan if value is None else float(value),
-            bound=float(error) if bound and error is not None else 0.0,
-            standard_error=float(error) if not bound and error is not None else 0.0,
+            _real(value),
+            bound=_error(error) if bound else 0.0,
+            standard_error=0.0 if bound else _error(error),
             status=Status.ok if status is None else Status[status],
-            steps=tuple(steps or ()),
-            missed=tuple(missed or ()),
+            steps=_wholes(steps),
+            missed=_wholes(missed or []),
+            skipped=_wholes(skipped or []),
         )
-        for value, error, status, steps, missed in zip(values, errors, *columns, strict=True)
+        for value, error, status, steps, missed, skipped in zip(
+            values, errors, *columns, strict=True
+        )
     ]
+    if any(sample.usable and not sample.steps for sample in samples):
+        raise ValueError("a number without the steps that it was made of")
+    return samples
+
+
+def _error(stored: Any) -> float:
+    """NaN for null, the error is not known; infinite for what `_written_error` makes of that."""
+    return math.inf if stored == INFINITE else _real(stored)
+
+
+def _real(stored: Any) -> float:
+    """NaN for null."""
+    if not isinstance(stored, int | float | None):
+        raise TypeError(f"{stored!r:.40} is no number")
+    return math.nan if stored is None else float(stored)
+
+
+def _whole(stored: Any) -> int:
+    if not isinstance(stored, int) or abs(stored) > LARGEST:
+        raise TypeError(f"{type(stored).__name__} where a whole number of 64 bits belongs")
+    return stored
+
+
+def _wholes(stored: Any) -> tuple[int, ...]:
+    if not isinstance(stored, list):
+        raise TypeError(f"{type(stored).__name__} where a list of whole numbers belongs")
+    return tuple(_whole(number) for number in stored)
 
 
 def _spread(value: Any, count: int, name: str) -> list[Any]:
@@ -142,6 +192,11 @@ def _plain(value: Any) -> Any:
 
 def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _written_error(value: float) -> float | str | None:
+    """An infinite error is known, and is not what null says."""
+    return INFINITE if value == math.inf else _number(value)
 
 
 def as_lines(content: Any, indent: str = "") -> str:

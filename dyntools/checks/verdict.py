@@ -28,13 +28,13 @@ EXIT_CODES = {
 class Check:
     """One limit on one quantity, judged.
 
-    limit: as it was written. quantity: what was judged, such as `hessian_top[rank=0]@last`.
+    limit: as it was written. quantity: what was judged, such as `hessian_top[rank=1]@last`.
     entry: the layer or other label it concerns, "" for the whole model.
     baseline, now: the values compared, None where there is none; `*_error` in the same unit.
     change: now - baseline. tolerance: the largest change (or the bound) that the limit allows.
     uncertainty: of the change, in the same unit. p, p_adjusted: of the test of no change beyond the
-    tolerance, alone and by Holm over all checks. effect: its size (see `significance`).
-    detectable: the smallest change that these data could have shown. samples: per side.
+    tolerance, alone and over all checks together. effect: its size (see `significance`).
+    detectable: about the smallest change that these data could have shown. samples: per side.
     """
 
     verdict: Verdict

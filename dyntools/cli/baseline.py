@@ -25,13 +25,12 @@ def command(
 ) -> None:
     """Write down the numbers that later reports are checked against.
 
-    An earlier baseline is replaced, and what changed is printed: commit the file, and the change is
-    accepted where everybody sees it.
+    Replaces an earlier baseline and prints what changed: commit the file to accept it.
 
     Example: dyntools baseline 'seeds/*.h5' -o baseline.json
     """
     from dyntools import gate
-    from dyntools.checks import baseline
+    from dyntools.checks import baseline, origins
     from dyntools.gate import Side
     from dyntools.views import check_baseline
 
@@ -57,6 +56,8 @@ def command(
         )
     baseline.write(made, output)
     terminal.stdout().print(check_baseline.changes(before, made, str(output)), end="")
+    for note in origins.notes(origins.distinct(side.reports), len(side.reports), ()):
+        terminal.say(f"dyntools: {note}")
     for sentence in check_baseline.useless(own.checks):
         terminal.say(f"dyntools: no baseline for this: {sentence}")
 

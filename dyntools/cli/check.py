@@ -113,8 +113,6 @@ def command(
     from dyntools import gate
     from dyntools.views.check_words import Judged
 
-    if level is not None and not 0 < level < 1:
-        raise UsageError("--level lies between 0 and 1.", found=f"{level:g}", remedy="--level 0.05")
     project = gate.project_of(config)
     now = gate.read_reports(reports)
     of_project = [gate.near(path) for path in project.baseline] if project else []
@@ -123,7 +121,8 @@ def command(
     outcome = gate.judged(now, before, terms)
     code = gate.exit_code(outcome, inconclusive_ok=inconclusive_ok, exit_zero=exit_zero)
     accept = _accept(outcome, reports, before, limit or (), config)
-    check_output.deliver(Judged(outcome, code, accept), chosen, output)
+    then = f"{BASELINE} {BASELINE_FILE}" if accept and before and before.baseline is None else ""
+    check_output.deliver(Judged(outcome, code, accept, then), chosen, output)
     raise typer.Exit(code)
 
 
@@ -134,12 +133,15 @@ def _accept(
     limits: Sequence[str],
     config: Path | None,
 ) -> str:
-    """The command that makes these reports the baseline; "" where that would change nothing."""
+    """The command that makes these reports the baseline.
+
+    "" where that would change nothing, and where the new file would lack what is not there now.
+    """
     from dyntools.checks.verdict import Verdict
-    from dyntools.views.check_words import is_bound
+    from dyntools.views.check_words import is_bound, known
 
     against = [c for c in outcome.checks if c.verdict is not Verdict.passed and not is_bound(c)]
-    if not against:
+    if not against or not all(known(check.now) for check in against):
         return ""
     place = str(before.paths[0]) if before and before.baseline is not None else BASELINE_FILE
     words = ["dyntools", "baseline", *reports, "-o", place]

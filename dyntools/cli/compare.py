@@ -77,7 +77,9 @@ def command(
     ] = None,
     align: Annotated[
         Align | None,
-        typer.Option("--align", help="Default: step where they share some."),
+        typer.Option(
+            "--align", help="Default: step where they share one behind the start, else fraction."
+        ),
     ] = None,
     view: Annotated[View | None, typer.Option("--view", help="A view over several runs.")] = None,
     x: Annotated[
@@ -229,6 +231,9 @@ def _draw(draw: Callable[[Path], None], path: Path) -> None:
         draw(path)
     except OSError as error:
         raise ReportError(
-            "The picture cannot be written there.", where=str(path), found=str(error)
+            "The picture cannot be written there.",
+            where=str(path),
+            found=str(error),
+            remedy="--plot FILE.png, in a folder that exists and may be written",
         ) from error
     terminal.say(f"picture: {path}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,21 +14,28 @@ if TYPE_CHECKING:
 
 
 def paths(given: Sequence[str] | None) -> list[Path]:
-    """Files and globs as files. Raises UsageError for a glob that no file is like."""
-    return [path for text in given or () for path in _like(text)]
+    """Files and globs as files; what is given twice stands there twice. Raises ReportError."""
+    from dyntools import gate
+
+    return [path for text in given or () for path in gate.expanded([text])]
 
 
 def groups(given: list[str] | None) -> dict[str, list[Path]]:
-    """`base=seeds/*.h5` → name and files; a name given twice collects. Raises UsageError."""
-    found: dict[str, list[Path]] = {}
+    """`base=seeds/*.h5` → name and files, each once; a name given twice collects.
+
+    Raises UsageError for what is no group, and ReportError for a glob that no file is like.
+    """
+    from dyntools import gate
+
+    asked: dict[str, list[str]] = {}
     for item in given or ():
         name, equals, pattern = item.partition("=")
         if not (name.strip() and equals and pattern):
             raise UsageError(
                 f"A group is written NAME=GLOB, not {item!r}.", remedy="--group base='seeds/*.h5'"
             )
-        found.setdefault(name.strip(), []).extend(_like(pattern))
-    return found
+        asked.setdefault(name.strip(), []).append(pattern)
+    return {name: list(gate.expanded(patterns)) for name, patterns in asked.items()}
 
 
 def values(given: list[str] | None) -> dict[str, float]:
@@ -81,13 +87,3 @@ def of_layers(sides: Sequence[Side], like: str | None) -> tuple[Side, ...]:
     if not any(series.coords.get(LAYER) for series in found):
         raise no_such_layer(like, [s for a in sides for r in a.reports for s in r.series.values()])
     return tuple(kept)
-
-
-def _like(text: str) -> list[Path]:
-    """A file, or those like a glob. Raises UsageError for a glob like no file."""
-    if Path(text).exists() or not has_magic(text):
-        return [Path(text)]
-    found = sorted(glob(text, recursive=True))
-    if not found:
-        raise UsageError("No file is like this.", found=text, remedy="quote the glob: 'seeds/*.h5'")
-    return [Path(path) for path in found]

@@ -68,7 +68,11 @@ def command(
 def _check(target: Path, reports: list[Path], *, force: bool) -> None:
     """Before anything is read: a page never replaces a report, and a file only with --force."""
     if any(target.resolve() == path.resolve() for path in reports):
-        raise UsageError("The page would replace its own report.", where=str(target))
+        raise UsageError(
+            "The page would replace its own report.",
+            where=str(target),
+            remedy="another name: -o report.html",
+        )
     if target.is_dir():
         raise UsageError("This is a folder.", where=str(target), remedy="-o report.html")
     if target.exists() and not force:
@@ -90,7 +94,10 @@ def _write(text: str, target: Path) -> None:
             raise
     except OSError as error:
         raise ReportError(
-            "The page cannot be written there.", where=str(target), found=str(error)
+            "The page cannot be written there.",
+            where=str(target),
+            found=str(error),
+            remedy="-o FILE.html, in a folder that may be written",
         ) from error
 
 

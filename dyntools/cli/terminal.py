@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from dyntools.views.fitted import PLAIN_WIDTH
+
 if TYPE_CHECKING:
     from dyntools.meter import Progress as Report
-
-PLAIN_WIDTH = 100  # columns of a table that goes to a file or a pipe; chosen
 
 
 class _Console(Console):

@@ -15,12 +15,12 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from dyntools.checks.training_end import SAME
 from dyntools.errors import ReportError
 from dyntools.measurement import Status
-from dyntools.report import Report, Series
+from dyntools.report import Series
 
 FURTHEST = 0.05  # of the training, between steps set side by side by fraction; chosen, no source
-SAME = 0.005  # of the training, between steps whose numbers may be tested; chosen, no source
 
 
 class By(StrEnum):
@@ -69,8 +69,15 @@ class Alignment:
         return f"They stand at other parts of the training, {low:.3g} and {high:.3g} %."
 
 
-def align(all_series: Sequence[Series], ends: Sequence[float], by: By | None = None) -> Alignment:
+def align(
+    all_series: Sequence[Series],
+    ends: Sequence[float],
+    by: By | None = None,
+    names: Sequence[str] = (),
+) -> Alignment:
     """Set the steps of all series side by side. ends (R,): the last step of each training.
+
+    names (R,): of the reports, for errors.
 
     by None: by step if the units agree and the runs share a step behind the first, else by
     fraction. Raises ReportError where `by` leaves no common place.
@@ -80,7 +87,7 @@ def align(all_series: Sequence[Series], ends: Sequence[float], by: By | None = N
     unit = units[0] if len(units) == 1 else ""
     measured = [s.steps[rows] for s, rows in zip(all_series, tried, strict=True)]
     if not all(len(steps) for steps in measured):
-        raise ReportError(f"{all_series[0].metric} was measured at no step in one of the reports.")
+        raise _never(all_series[0].metric, [not len(steps) for steps in measured], names)
     common = measured[0]
     for steps in measured[1:]:
         common = np.intersect1d(common, steps)
@@ -111,14 +118,14 @@ def tried_rows(series: Series) -> NDArray[np.intp]:
     return np.flatnonzero(tried.reshape(len(series.steps), -1).any(axis=1))
 
 
-def end_of(report: Report, series: Series) -> float:
-    """The last step of a training in the unit of a series, as far as the report knows it."""
-    ends = [int(series.steps[-1])] if len(series.steps) else [0]
-    if series.step_unit == report.step_unit:
-        ends += [row.step for row in report.checkpoints if row.step is not None]
-    if report.log is not None and report.log.unit == series.step_unit:
-        ends.append(report.log.last_step or 0)
-    return float(max(ends))
+def _never(metric: str, without: Sequence[bool], names: Sequence[str]) -> ReportError:
+    """The error of reports (R,) in which a metric has no row."""
+    lacking = [name for name, none in zip(names, without, strict=True) if none] if names else []
+    where = ", ".join(lacking[:2]) + (f" and {len(lacking) - 2} more" if len(lacking) > 2 else "")
+    return ReportError(
+        f"{metric} was measured at no step in {where or 'one of the reports'}.",
+        remedy="leave that report out; dyntools show REPORT --metric NAME says why it has none",
+    )
 
 
 def _why_not_by_step(

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dyntools.checks.error_kinds import EXACT, is_bound
-from dyntools.comparison.alignment import Alignment, By, align, end_of
-from dyntools.comparison.differing import LEVEL, Column, Difference, Number, decided, differences
-from dyntools.comparison.entries import Label, flat, labels_of, matched, names_of_entries, place_of
+from dyntools.checks.significance import LEVEL
+from dyntools.checks.training_end import end_of
+from dyntools.comparison.alignment import Alignment, By, align
+from dyntools.comparison.companion import series_of
+from dyntools.comparison.differing import Column, Difference, Number, decided, differences
+from dyntools.comparison.entries import (
+    Label,
+    counted,
+    flat,
+    labels_of,
+    matched,
+    names_of_entries,
+    place_of,
+)
 from dyntools.comparison.likeness import reasons_of
 from dyntools.comparison.side import Side
 from dyntools.errors import ReportError, nearest
 from dyntools.report import Report, Series
+
+NEAREST = 3  # steps that a person is told who asked for another; chosen: one line
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,8 @@ class Compared:
     sides: heads of the columns; without: of the sides that lack the metric. owner (R,): the side of
     each report. values, errors, status (R, P, n); errors are NaN where none is known.
     reasons (C, n): why an entry of a side must not be tested against the first, "" where it may.
-    only: entry → sides that have it, of those that not all have. level: of the tests.
+    only: entry → sides that have it, of those that not all have. counted: see `entries.counted`.
+    level: of the tests.
     """
 
     metric: str
@@ -63,6 +77,7 @@ class Compared:
     bound: bool
     reasons: tuple[tuple[str, ...], ...]
     only: Mapping[str, tuple[str, ...]]
+    counted: bool
     level: float = LEVEL
 
     @property
@@ -78,6 +93,11 @@ class Compared:
     def column(self, side: int, place: int) -> Column:
         """The numbers of a side at a place."""
         at = (np.flatnonzero(self.owner == side), place)
+        return Column(self.values[at], self.errors[at], self.status[at], self.bound)
+
+    def course(self, side: int, entry: int) -> Column:
+        """The numbers of a side for one entry, a column a place."""
+        at = (np.flatnonzero(self.owner == side), slice(None), entry)
         return Column(self.values[at], self.errors[at], self.status[at], self.bound)
 
     def rows(self, place: int) -> tuple[Row, ...]:
@@ -100,9 +120,17 @@ class Compared:
             return self.last
         at = np.flatnonzero(self.alignment.places == step)
         if self.alignment.by is not By.step or not len(at):
-            known = ", ".join(self.alignment.at(i) for i in range(self.last + 1))
-            raise ReportError(f"{self.metric} is not compared at step {step}.", remedy=known)
+            raise ReportError(
+                f"{self.metric} is not compared at step {step}.", remedy=self._beside(step)
+            )
         return int(at[0])
+
+    def _beside(self, step: int) -> str:
+        """What can be asked for instead of a step: the nearest three, in their order."""
+        if self.alignment.by is not By.step:
+            return f"leave out --step: the last place is {self.alignment.at(self.last)}"
+        near = np.argsort(np.abs(self.alignment.places - step), kind="stable")[:NEAREST]
+        return ", ".join(f"--step {self.alignment.places[i]:.0f}" for i in np.sort(near))
 
 
 def compare(
@@ -119,7 +147,8 @@ def compare(
     owned = _owned(having, metric)
     all_series = [series for _, _, series in owned]
     _same_axes(metric, all_series)
-    alignment = align(all_series, [end_of(report, one) for _, report, one in owned], by)
+    files = [file for side in having for file, r in side.read if name in r.series]
+    alignment = align(all_series, [end_of(report, s) for _, report, s in owned], by, files)
     owners = [having[i].name for i, _, _ in owned]
     found = matched(owners, [labels_of(series) for series in all_series])
     texts = names_of_entries(all_series[0].dims, [*found.common, *found.only])
@@ -142,6 +171,7 @@ def compare(
         errors=errors,
         status=status,
         only=only,
+        counted=counted(found.common),
         bound=is_bound(name),
         reasons=reasons_of(having, metric, found.common),
         level=level,
@@ -157,22 +187,6 @@ def _owned(having: Sequence[Side], metric: str) -> list[tuple[int, Report, Serie
         for report in side.reports
         if name in report.series
     ]
-
-
-def series_of(report: Report, metric: str) -> Series:
-    """A metric of a report; `METRIC.COMPANION` its companion, with COMPANION_error if there is."""
-    name, _, companion = metric.partition(".")
-    series = report[name]
-    if not companion:
-        return series
-    if companion not in series.beside:
-        raise ReportError(
-            f"{name} has no companion {companion!r}.",
-            remedy=nearest(companion, series.beside) or f"{name} alone, which has none",
-        )
-    what = f"{companion.replace('_', ' ')} beside {series.what}"
-    error = series.beside.get(f"{companion}_error")
-    return replace(series, metric=metric, values=series.beside[companion], error=error, what=what)
 
 
 def metrics_of(sides: Sequence[Side]) -> tuple[str, ...]:
@@ -193,7 +207,8 @@ def _picked(
         if series.error is not None:
             error = flat(series, series.error)[at]
         else:
-            error = np.full(values.shape, 0.0 if series.metric in EXACT else np.nan)
+            exact = series.metric.partition(".")[0] in EXACT
+            error = np.full(values.shape, 0.0 if exact else np.nan)
         parts.append((values, error, series.status.reshape(len(series.steps), -1)[at]))
     values, errors, status = zip(*parts, strict=True)
     return np.stack(values), np.stack(errors), np.stack(status)
@@ -212,7 +227,9 @@ def _same_axes(metric: str, all_series: Sequence[Series]) -> None:
 def _nothing_common(metric: str, only: Mapping[str, Sequence[str]]) -> ReportError:
     having = [f"{', '.join(who)}: {entry}" for entry, who in only.items()]
     return ReportError(
-        f"The reports have no entry of {metric} in common.", found="; ".join(having[:4])
+        f"The reports have no entry of {metric} in common.",
+        found="; ".join(having[:4]),
+        remedy="compare runs of one model, or a metric without layers",
     )
 
 

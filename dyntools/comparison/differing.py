@@ -3,7 +3,8 @@
 One report a side: the change d has the bounds b of both numbers and the standard error s of both,
 and "no change" is tested by |d| - b against s. Several seeds a side: a permutation test of the
 difference in means; one report against several seeds: Student's prediction. Holm over the entries.
-The statistics are those of `checks.significance`, with a tolerance of zero.
+The statistics are those of `checks.significance`, with a tolerance of zero and Holm alone: a check,
+which exchanges whole reports where Holm leaves no room, can see more with few seeds.
 """
 
 from __future__ import annotations
@@ -17,10 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyntools.checks.permutations import smallest_p
-from dyntools.checks.significance import Tested, holm, of_error_bars, of_prediction, of_seeds
+from dyntools.checks.significance import (
+    LEVEL,
+    Tested,
+    holm,
+    of_error_bars,
+    of_prediction,
+    of_seeds,
+)
 from dyntools.measurement import Status
 
-LEVEL = 0.05  # of the tests, over all entries of a metric together; the usual one
 MEASURED = (Status.ok, Status.unconverged)
 Floats = NDArray[np.float64]
 

@@ -61,6 +61,14 @@ def names_of_entries(dims: Sequence[str], labels: Sequence[Label]) -> dict[Label
     return {label: " · ".join(_text(dims[i], label[i]) for i in shown) for label in labels}
 
 
+def counted(labels: Sequence[Label]) -> bool:
+    """Whether they vary along an axis of numbers (ranks, fractions), whose order says something."""
+    return any(
+        len(set(along)) > 1 and not all(isinstance(label, str) for label in along)
+        for along in zip(*labels, strict=True)
+    )
+
+
 def words(dim: str) -> str:
     """`batch_size` → `batch size`."""
     return dim.replace("_", " ")

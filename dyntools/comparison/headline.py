@@ -24,10 +24,14 @@ MEDIAN, MEDIAN_OVER = "median", ("layer", "block")
 
 @dataclass(frozen=True, eq=False)
 class Headline:
-    """of: what was taken, such as `median of 6 layers`. sides: with this metric alone, no dims."""
+    """of: what was taken, such as `median of 6 layers`. sides: with this metric alone, no dims.
+
+    median: whether it is one of several entries, and so has no error of its own.
+    """
 
     of: str
     sides: tuple[Side, ...]
+    median: bool
 
 
 def headline(sides: Sequence[Side], metric: str) -> Headline | None:
@@ -56,7 +60,8 @@ def headline(sides: Sequence[Side], metric: str) -> Headline | None:
         replace(side, reports=tuple(_with(r, metric, picks) for r in side.reports))
         for side in sides
     )
-    return Headline(", ".join(str(part) for part in told if part), reduced)
+    of = ", ".join(str(part) for part in told if part)
+    return Headline(of, reduced, median=any(len(labels) > 1 for labels in picks))
 
 
 def is_curve(labels: Coordinate | Sequence[str | float]) -> bool:

@@ -6,7 +6,6 @@ shape of the tensor. Steps are left to the alignment, which has chosen them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -35,8 +34,8 @@ def reasons_of(
 def _unlike(first: Report, other: Report, metric: str, names: tuple[str, str]) -> str:
     """What differs in the metric as a whole. Steps may count in another unit; see `alignment`."""
     one, two = _quantity(first, metric), _quantity(other, metric)
-    said = unlike(replace(one, step_unit=two.step_unit), two)
-    return "" if said is None else _named(said, names)
+    places = (f"in {names[0]}", f"in {names[1]}")
+    return unlike(replace(one, step_unit=two.step_unit), two, places) or ""
 
 
 def _quantity(report: Report, metric: str) -> Quantity:
@@ -48,7 +47,7 @@ def _quantity(report: Report, metric: str) -> Quantity:
         labels=(),
         reduction="last",
         samples=(),
-        unit=series.unit,
+        unit="" if companion else series.unit,
         version=series.version,
         settings={key: value for key, value in series.settings.items() if key != "probe"},
         step_unit=series.step_unit,
@@ -75,9 +74,3 @@ def _shapes(
 def _shape(report: Report, layer: str) -> tuple[int, ...]:
     shapes = report.attributes.get("shapes")
     return tuple(shapes.get(layer, ())) if isinstance(shapes, Mapping) else ()
-
-
-def _named(sentence: str, names: tuple[str, str]) -> str:
-    """The names of the two sides where a check would speak of the baseline and of now."""
-    said = sentence.replace(" in the baseline", f" in {names[0]}")
-    return re.sub(r" now\.$", f" in {names[1]}.", said)

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from dyntools import findings
+from dyntools.checks.significance import LEVEL
 from dyntools.comparison.alignment import By
 from dyntools.comparison.compared import Compared, Row, compare, metrics_of
-from dyntools.comparison.differing import LEVEL, Outcome, decided
-from dyntools.comparison.headline import MEDIAN, Headline, headline
+from dyntools.comparison.differing import Outcome, decided
+from dyntools.comparison.headline import Headline, headline
 from dyntools.comparison.side import Side
 from dyntools.errors import ReportError
 from dyntools.findings import Finding
@@ -51,7 +52,7 @@ class Overview:
     """sides: all of them. lines, far, seen: see the classes; far is the furthest first.
 
     unshared: metric → sides that have it, of those that not all have. curves: metrics that have no
-    headline. refused: metric → why it cannot be set side by side.
+    headline. refused: metric → why it cannot be set side by side. level: of the tests.
     """
 
     sides: tuple[Side, ...]
@@ -61,6 +62,7 @@ class Overview:
     unshared: dict[str, tuple[str, ...]]
     curves: tuple[str, ...]
     refused: dict[str, str]
+    level: float = LEVEL
 
 
 def overview(sides: Sequence[Side], by: By | None = None, level: float = LEVEL) -> Overview:
@@ -100,6 +102,7 @@ def overview(sides: Sequence[Side], by: By | None = None, level: float = LEVEL) 
         unshared=_unshared(sides),
         curves=tuple(curves),
         refused=refused,
+        level=level,
     )
 
 
@@ -109,7 +112,7 @@ def _any(reasons: Sequence[str]) -> str:
 
 
 def _of_median(found: Headline, whole: Compared) -> str:
-    if whole.grouped or not found.of.startswith(MEDIAN):
+    if whole.grouped or not found.median:
         return ""
     return "A median has no error of its own; entry by entry: --metric NAME."
 

@@ -1,7 +1,8 @@
 """Side: one column of a comparison, a report, or the reports of several seeds under one name.
 
 A report is called after its file, as it was typed; where files of several folders share a name,
-after what tells their paths apart.
+after what tells their paths apart. In a group each training counts once, as in a check
+(`checks.origins`): a copy would make the scatter between seeds look smaller than it is.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from dyntools.checks.origins import distinct, origin
 from dyntools.errors import UsageError
 from dyntools.report import Report, Series
 
@@ -19,11 +21,20 @@ Read = tuple[str, Report]  # a file and what was read from it
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """name: the head of the column. reports: one, or one a seed. files: where each was read."""
+    """name: the head of the column. reports: one, or one a seed. files: where each was read.
+
+    left_out: files of a group whose training another of its files holds.
+    """
 
     name: str
     reports: tuple[Report, ...]
     files: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def read(self) -> tuple[Read, ...]:
+        """Each file with its report."""
+        return tuple(zip(self.files, self.reports, strict=True))
 
     def all(self, metric: str) -> tuple[Series, ...]:
         """The series of a metric in those reports that have it."""
@@ -31,15 +42,18 @@ class Side:
 
 
 def sides_of(alone: Sequence[Read], groups: Mapping[str, Sequence[Read]]) -> tuple[Side, ...]:
-    """A side for each report and for each group, in the order given.
+    """A side for each report and for each group, in the order given; no training twice in a group.
 
     Raises UsageError for fewer than two, and for two sides of one name.
     """
     names = names_of([file for file, _ in alone])
     sides = [Side(n, (r,), (f,)) for n, (f, r) in zip(names, alone, strict=True)]
     for name, members in groups.items():
-        files, reports = tuple(f for f, _ in members), tuple(r for _, r in members)
-        sides.append(Side(name, reports, files))
+        kept = distinct([report for _, report in members])
+        at = [any(report is one for one in kept) for _, report in members]
+        files = tuple(file for (file, _), own in zip(members, at, strict=True) if own)
+        left_out = tuple(file for (file, _), own in zip(members, at, strict=True) if not own)
+        sides.append(Side(name, tuple(kept), files, left_out))
     if len(sides) < 2:
         found = ", ".join(side.name for side in sides) or "none"
         raise UsageError(
@@ -76,15 +90,17 @@ def names_of(files: Sequence[str]) -> list[str]:
 
 
 def repeated(sides: Sequence[Side]) -> list[str]:
-    """A sentence for each report that stands on more than one place."""
+    """A sentence for each report that tells of a training which another tells of too."""
+    said = [
+        f"{len(side.left_out)} of {len(side.left_out) + len(side.files)} reports of {side.name} are"
+        f" of the same checkpoints as another and were left out: {', '.join(side.left_out)}."
+        for side in sides
+        if side.left_out
+    ]
     first: dict[object, tuple[str, str]] = {}
-    said = []
     for side in sides:
-        for file, report in zip(side.files, side.reports, strict=True):
-            identity = report.attributes.get("identity")
-            keys: list[object] = [("file", str(PurePath(file)))]
-            if identity:
-                keys.append(("analysis", identity, report.attributes.get("started")))
+        for file, report in side.read:
+            keys = _trainings(file, report)
             known = next((first[key] for key in keys if key in first), None)
             if known is not None:
                 said.append(_same(known, (side.name, file)))
@@ -93,6 +109,20 @@ def repeated(sides: Sequence[Side]) -> list[str]:
     return said
 
 
+def _trainings(file: str, report: Report) -> list[object]:
+    """By what a training is known again: file and checkpoints, without these the analysis."""
+    of, keys = origin(report), [("file", str(PurePath(file)))]
+    if of["weights"]:
+        return [*keys, ("weights", of["weights"])]
+    if of["identity"]:
+        keys.append(("analysis", of["identity"] + str(report.attributes.get("started", ""))))
+    return [*keys]
+
+
 def _same(one: tuple[str, str], two: tuple[str, str]) -> str:
-    where = f"in {one[0]}" if one[0] == two[0] else f"as {one[0]} and as {two[0]}"
-    return f"{two[1]} is the same report as {one[1]}: it stands here twice, {where}."
+    """Of (side, file): they are not two trainings."""
+    where = f"both in {one[0]}" if one[0] == two[0] else f"as {one[0]} and as {two[0]}"
+    return (
+        f"{one[1]} and {two[1]} come from the same checkpoints ({where}): agreement would show that"
+        " the measurement repeats, and nothing about another training."
+    )

@@ -25,10 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import fdtrc
 
-from dyntools.checks.significance import holm
+from dyntools.checks.significance import LEVEL, holm
 from dyntools.comparison.alignment import By
 from dyntools.comparison.compared import Compared, compare
-from dyntools.comparison.differing import LEVEL
 from dyntools.comparison.given import Given, by_width
 from dyntools.comparison.headline import headline
 from dyntools.comparison.powers import Power, power_law

@@ -1,7 +1,6 @@
 """Markdown: names, numbers and tables as GitHub reads them, and no more of it than a comment holds.
 
-GitHub Flavored Markdown Spec 0.29. Whatever steers Markdown or HTML is escaped, and `@name` and
-`#1` are broken by a space of no width, so that a layer's name notifies nobody.
+What is escaped, and why, says `views.markdown`; here it is marked as `Ready`, for the templates.
 """
 
 from __future__ import annotations
@@ -10,14 +9,13 @@ import re
 from collections.abc import Sequence
 
 from dyntools.page.blocks import Table
+from dyntools.views import markdown
 
 MOST_BYTES = 60_000  # a comment of GitHub holds 65 536 characters; some are left for others
 MOST_ROWS = 20  # of a table; chosen
-_STEERING = re.compile(r"([\\`*_\[\]#|~$]|^[-+]|(?<=^\d)[.)](?=\s)|(?<=^\d\d)[.)](?=\s))")
 _CODE = re.compile(
     r"\\`([\w ./=:,…'-]+(?:\\_[\w ./=:,…'-]+)*)\\`"
 )  # as the sentences of ours have it
-_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 ARXIV = r"arXiv:(\d{4}\.\d{4,5})"
 CUT = "\n\n*The rest does not fit in a comment: `dyntools report REPORT -o report.html`.*\n"
 
@@ -29,17 +27,13 @@ class Ready(str):
 
 
 def escaped(text: str) -> Ready:
-    """`text` on one line, as it would be read in a terminal."""
-    plain = " ".join(text.split())
-    plain = "".join(_HTML.get(c, c) for c in plain)
-    plain = re.sub(r"([a-zA-Z])://", "\\1:\u200b//", plain)  # addresses are no links either
-    plain = _STEERING.sub(r"\\\1", plain)
-    return Ready(re.sub(r"(@|\\#)(?=\w)", "\\1\u200b", plain))
+    """`text` on one line, as it would be read in a terminal; see `views.markdown`."""
+    return Ready(markdown.escaped(text))
 
 
 def in_html(text: str) -> Ready:
     """For inside of a tag, where Markdown is not read."""
-    return Ready("".join(_HTML.get(c, c) for c in " ".join(text.split())))
+    return Ready(markdown.in_html(text))
 
 
 def escaped_or_ready(value: object) -> str:

@@ -20,7 +20,7 @@ NAME_LETTERS = 34
 
 @dataclass(frozen=True)
 class Row:
-    """position: of the layer in the series. label: "" for none. group: rows of one kind."""
+    """position: of the layer in the series. group: the kind, that the rows of a group share."""
 
     position: int
     group: str

@@ -14,13 +14,12 @@ import secrets
 from collections.abc import Sequence
 
 from dyntools.checks.verdict import Check, Verdict
-from dyntools.views.check_words import Judged, mark, told
+from dyntools.views.check_words import Judged, mark_word, told
 from dyntools.views.names import printable
 
 MOST = 10  # of each kind, a step
 SUMMARY_LIMIT = 1024 * 1024  # bytes of all that one step writes to GITHUB_STEP_SUMMARY
 CUT = "\n\nThe summary ends here: GitHub takes 1 MiB a step. `--format json` has every check.\n"
-_MARKS = {"+": "rose", "-": "fell", "!": "has no number"}
 
 
 def workflow_commands(judged: Judged) -> list[str]:
@@ -70,5 +69,4 @@ def _commands(command: str, checks: Sequence[Check]) -> list[str]:
 
 
 def _title(check: Check) -> str:
-    word = _MARKS.get(mark(check), check.verdict)
-    return printable(f"dyntools: {check.quantity} {word}")
+    return printable(f"dyntools: {check.quantity} {mark_word(check)}")

@@ -6,9 +6,11 @@ entry that came nearest to failing. A report of ten thousand layers is a page lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from dyntools.checks.sentences import SMALLEST_P
 from dyntools.checks.verdict import Check, Outcome, Verdict
 from dyntools.views.check_words import (
     change_text,
@@ -44,21 +46,41 @@ class Row:
 
 def rows(outcome: Outcome, most: int = MOST) -> list[Row]:
     """The lines of a table: what did not pass, one by one, then the passes of each limit."""
+    subjects = _subjects(outcome.checks)
     bad = [check for check in outcome.checks if check.verdict is not Verdict.passed]
     good = [check for check in outcome.checks if check.verdict is Verdict.passed]
-    found = [_row(check) for check in bad[:most]]
-    found += [_rest(alike) for alike in _by_limit(bad[most:])]
+    found = [_row(check, subjects) for check in bad[:most]]
+    found += [_rest(alike, subjects) for alike in _by_limit(bad[most:])]
     for alike in _by_limit(good):
         if len(alike) > FEW:
-            found.append(_folded(alike))
+            found.append(_folded(alike, subjects))
         else:
-            found += [_row(check) for check in alike]
+            found += [_row(check, subjects) for check in alike]
     return found
 
 
-def subject(check: Check) -> str:
-    """What the limit is on, as it was written: `effective_rank[layer=*.weight]@min`."""
-    return printable(limit_of(check.limit).subject)
+def _subjects(checks: Iterable[Check]) -> dict[str, str]:
+    """By limit what it is on: `effective_rank@min`, for the entry stands in a column of its own.
+
+    As it was written, `effective_rank[layer=*.weight]@min`, where there is no entry, or where two
+    limits would read alike.
+    """
+    written = {check.limit: limit_of(check.limit).subject for check in checks}
+    short = {text: replace(limit_of(text), selection=()).subject for text in written}
+    sources = {(short[text], subject) for text, subject in written.items()}
+    shared = Counter(one for one, _ in sources)
+    whole = {check.limit for check in checks if not check.entry}
+    return {
+        text: printable(subject if text in whole or shared[short[text]] > 1 else short[text])
+        for text, subject in written.items()
+    }
+
+
+def _chance(p: float | None) -> str:
+    """`0.012`; never 0, which no p is."""
+    if p is None:
+        return ""
+    return f"<{SMALLEST_P:g}" if p < SMALLEST_P else number(p)
 
 
 def _by_limit(checks: Iterable[Check]) -> list[list[Check]]:
@@ -69,28 +91,29 @@ def _by_limit(checks: Iterable[Check]) -> list[list[Check]]:
     return list(groups.values())
 
 
-def _row(check: Check) -> Row:
+def _row(check: Check, subjects: Mapping[str, str]) -> Row:
     return Row(
         mark(check),
-        subject(check),
+        subjects[check.limit],
         printable(check.entry),
         value_text(check.baseline, check.baseline_error),
         value_text(check.now, check.now_error),
         change_text(check),
         tolerance_text(check),
         check.verdict,
-        "" if check.p_adjusted is None else number(check.p_adjusted),
+        _chance(check.p_adjusted),
     )
 
 
-def _folded(alike: Sequence[Check]) -> Row:
+def _folded(alike: Sequence[Check], subjects: Mapping[str, str]) -> Row:
     """All passes of one limit, by the one that came nearest to failing."""
-    shown = _row(max(alike, key=nearness))
+    shown = _row(max(alike, key=nearness), subjects)
     return replace(shown, entry=f"{len(alike)} entries", folded=len(alike) - 1)
 
 
-def _rest(alike: Sequence[Check]) -> Row:
+def _rest(alike: Sequence[Check], subjects: Mapping[str, str]) -> Row:
     """Checks that did not pass and for which there is no line of their own."""
     first = alike[0]
     empty, entry = ("",) * 4, f"and {len(alike)} more"
-    return Row(mark(first), subject(first), entry, *empty, first.verdict, folded=len(alike) - 1)
+    name = subjects[first.limit]
+    return Row(mark(first), name, entry, *empty, first.verdict, folded=len(alike) - 1)

@@ -16,8 +16,16 @@ from dyntools.checks.verdict import Check, Outcome, Verdict
 from dyntools.views.numbers import MISSING, count, number, signed
 
 RISE, FALL, UNCLEAR, UNLIKE, GONE, PASS = "+", "-", "~", "x", "!", " "
-LEGEND = (
-    f"{RISE} rose  {FALL} fell  {UNCLEAR} inconclusive  {UNLIKE} not comparable  {GONE} no number"
+MARKED = {
+    RISE: "rose",
+    FALL: "fell",
+    UNCLEAR: "inconclusive",
+    UNLIKE: "not comparable",
+    GONE: "no number",
+}
+OF_BOUND = {RISE: "too high", FALL: "too low"}  # there the number may not have moved at all
+LEGEND = "  ".join(
+    f"{sign} {', '.join(filter(None, (word, OF_BOUND.get(sign))))}" for sign, word in MARKED.items()
 )
 WORDS = {  # for the headline: how many checks …
     Verdict.fail: "failed",
@@ -43,6 +51,7 @@ class Judged:
     outcome: Outcome
     exit_code: int
     accept: str = ""  # a command; empty where there is nothing that a baseline could accept
+    then: str = ""  # the option that later checks need, where that command makes a new file
 
 
 def mark(check: Check) -> str:
@@ -52,6 +61,13 @@ def mark(check: Check) -> str:
     if check.verdict is Verdict.fail:
         return RISE if _rose(check) else FALL
     return {Verdict.inconclusive: UNCLEAR, Verdict.not_comparable: UNLIKE}.get(check.verdict, PASS)
+
+
+def mark_word(check: Check) -> str:
+    """What the mark means, in words; of a bound "too high", for nothing need have risen."""
+    sign = mark(check)
+    word = OF_BOUND.get(sign) if is_bound(check) else None
+    return word or MARKED.get(sign, str(check.verdict))
 
 
 def known(value: float | None) -> bool:
@@ -164,8 +180,10 @@ def last_line(judged: Judged) -> str:
     if judged.exit_code == 0:
         line += " The exit code is 0 as asked."
     if judged.accept:
-        return f"{line} To accept what is there now: {judged.accept}"
-    if outcome.checks:
+        then = f" (and {judged.then} from then on)" if judged.then else ""
+        return f"{line} To accept what is there now: {judged.accept}{then}"
+    failing = [check for check in outcome.checks if check.verdict is not Verdict.passed]
+    if failing and all(known(check.now) for check in failing):
         return f"{line} To accept what is there now: change the limit."
     return line
 
@@ -174,7 +192,7 @@ def foot(outcome: Outcome) -> list[str]:
     """Where the limits came from, at which level was tested, and the notes."""
     lines = [f"limits: {outcome.source}"] if outcome.source else []
     if any(check.p is not None for check in outcome.checks):
-        lines.append(f"tests at level {outcome.level:g} over all checks together (Holm)")
+        lines.append(f"tests at level {outcome.level:g} over all checks together")
     return [*lines, *outcome.notes]
 
 

@@ -1,8 +1,8 @@
 """Columns: a table of one name and many numbers a row, fitted to a width without wrapping.
 
-The names get what the numbers leave. Where that is too little, the last columns are left out, so
-columns are given in order of importance; `Grid.left_out` tells the caller what did not fit. Lines
-are laid out here and not by rich, which would need seconds for ten thousand rows.
+The names get what the numbers leave. Where that is too little, columns are left out: those of the
+highest rank first, and of one rank the last; `Grid.left_out` tells the caller what did not fit.
+Lines are laid out here and not by rich, which would need seconds for ten thousand rows.
 """
 
 from __future__ import annotations
@@ -25,11 +25,15 @@ HEADER = Style(bold=True)
 
 @dataclass(frozen=True)
 class Column:
-    """header: one or two lines. cells: one a row; a Text where a style is wanted."""
+    """header: one or two lines. cells: one a row; a Text where a style is wanted.
+
+    rank: 0 for what matters most. Where there is no room, higher ranks go first.
+    """
 
     header: str
     cells: Sequence[str | Text]
     right: bool = True
+    rank: int = 0
 
     @property
     def width(self) -> int:
@@ -68,14 +72,16 @@ def grid(head: str, names: Sequence[str], columns: Sequence[Column], width: int)
     whole = shorten(names, max((cell_len(name) for name in names), default=0) + 1).names
     natural = max((cell_len(name) for name in (*whole, head)), default=0)
     needed = max(min(natural, NAME_WIDTH), NARROWEST)
-    kept, room = [], width
-    for column in columns:
-        if room - column.width - len(GAP) < needed:
+    order = sorted(range(len(columns)), key=lambda i: columns[i].rank)
+    fitting, room = 0, width
+    for i in order:
+        if room - columns[i].width - len(GAP) < needed:
             break
-        kept.append(column)
-        room -= column.width + len(GAP)
+        fitting += 1
+        room -= columns[i].width + len(GAP)
     short = shorten(names, min(natural, room))
-    left_out = tuple(column.header.replace("\n", " ") for column in columns[len(kept) :])
+    kept = [columns[i] for i in sorted(order[:fitting])]
+    left_out = tuple(columns[i].header.replace("\n", " ") for i in sorted(order[fitting:]))
     return Grid((Column(head, short.names, right=False), *kept), left_out, short.note)
 
 

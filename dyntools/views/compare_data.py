@@ -1,8 +1,9 @@
 """Compare data: a comparison as JSON or CSV, for programs. The shapes here are promises.
 
-JSON: `{"sides": [{"name", "files"}], "metrics": {metric: …}, "findings": [...]}`, see `to_json`.
-NaN and infinity are null. CSV: one number a line, all its digits, the unknown empty; columns in
-`COLUMNS`. The change and its test stand on the line of the side they belong to, against the first.
+JSON: docs/reference/json.md. Every key is listed here, so that a field of a record becomes no
+promise by chance. NaN and infinity are null. CSV: one number a line, all its digits, the unknown
+empty; columns in `COLUMNS`. The change and its test stand on the line of the side they belong to,
+against the first.
 """
 
 from __future__ import annotations
@@ -11,18 +12,37 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
 import numpy as np
 
 from dyntools.comparison.compared import Compared, Row
+from dyntools.comparison.coordinate_check import CoordinateCheck, Fit
 from dyntools.comparison.differing import Difference, Number
+from dyntools.comparison.given import Given
+from dyntools.comparison.lr_sensitivity import LrSensitivity, Point, Sensitivity
 from dyntools.comparison.overview import Overview
+from dyntools.comparison.powers import Power
 from dyntools.comparison.side import Side
+from dyntools.comparison.width_transfer import Curves, WidthTransfer
 from dyntools.measurement import Status
 
+SCHEMA, SCHEMA_VERSION = "dyntools-compare", "1.0.0"  # semantic: keys are added, not renamed
+VIEWED: dict[type, tuple[str, ...]] = {  # what is told of the records of the views
+    WidthTransfer: ("sides", "widths", "curves", "sentence"),
+    Curves: ("metric", "entry", "places", "values", "spread", "p", "power", "median_spread",
+             "smallest_p", "verdict"),
+    CoordinateCheck: ("sides", "widths", "metric", "at", "fits", "note", "sentence"),
+    Fit: ("layer", "first", "last", "values"),
+    Given: ("values", "sentence"),
+    Power: ("exponent", "error", "points", "left_out", "flat"),
+    LrSensitivity: ("loss", "recipes", "one_grid"),
+    Sensitivity: ("recipe", "points", "best", "value", "at_edge"),
+    Point: ("rate", "losses", "starts", "diverged", "counted"),
+}  # fmt: skip
+DIFFERENCE = ("change", "relative", "uncertainty", "p", "p_adjusted", "floor", "effect", "samples",
+              "outcome", "why")  # fmt: skip
 TESTED = ("change", "relative", "uncertainty", "p", "p_adjusted", "outcome", "why")
 COLUMNS = ("metric", "entry", "place", "step", "side", "value", "error", "status", "samples",
            *TESTED)  # fmt: skip
@@ -30,7 +50,7 @@ COLUMNS = ("metric", "entry", "place", "step", "side", "value", "error", "status
 
 def metric_json(sides: Sequence[Side], compared: Compared) -> dict[str, Any]:
     """One metric, all its entries at all places."""
-    return {"sides": _sides(sides), "metrics": {compared.metric: _metric(compared)}}
+    return _headed({"sides": _sides(sides), "metrics": {compared.metric: _metric(compared)}})
 
 
 def overview_json(found: Overview) -> dict[str, Any]:
@@ -48,7 +68,7 @@ def overview_json(found: Overview) -> dict[str, Any]:
         }
         for one in found.seen
     ]
-    return {
+    told = {
         "sides": _sides(found.sides),
         "metrics": metrics,
         "furthest_apart": [
@@ -64,11 +84,12 @@ def overview_json(found: Overview) -> dict[str, Any]:
         "unshared": {metric: list(who) for metric, who in found.unshared.items()},
         "refused": dict(found.refused),
     }
+    return _headed(told)
 
 
 def view_json(name: str, found: object) -> dict[str, Any]:
-    """A view over several runs, field by field."""
-    return {"view": name, **_plain(found)}
+    """A view over several runs: what `VIEWED` lists of its records."""
+    return _headed({"view": name, **_plain(found)})
 
 
 def metric_csv(compared: Compared) -> Iterator[str]:
@@ -86,8 +107,15 @@ def overview_csv(found: Overview) -> Iterator[str]:
     )
 
 
+def _headed(told: dict[str, Any]) -> dict[str, Any]:
+    return {"schema": SCHEMA, "schema_version": SCHEMA_VERSION, **told}
+
+
 def _sides(sides: Sequence[Side]) -> list[dict[str, Any]]:
-    return [{"name": side.name, "files": list(side.files)} for side in sides]
+    return [
+        {"name": side.name, "files": list(side.files), "left_out": list(side.left_out)}
+        for side in sides
+    ]
 
 
 def _metric(compared: Compared, rows: Iterable[tuple[int, Row]] | None = None) -> dict[str, Any]:
@@ -133,7 +161,7 @@ def _number(number: Number) -> dict[str, Any]:
 
 
 def _difference(one: Difference) -> dict[str, Any]:
-    return {key: _plain(value) for key, value in asdict(one).items()}
+    return {key: _plain(getattr(one, key)) for key in DIFFERENCE}
 
 
 def _csv_rows(compared: Compared, rows: Iterable[tuple[int, Row]]) -> Iterator[list[object]]:
@@ -163,11 +191,9 @@ def _lines(rows: Iterable[Sequence[object]]) -> Iterator[str]:
 
 
 def _plain(value: Any) -> Any:
-    """Records with their properties, arrays and enumerations, as JSON knows them."""
-    if is_dataclass(value) and not isinstance(value, type):
-        names = [one.name for one in fields(value)]
-        names += [k for k, v in vars(type(value)).items() if isinstance(v, property)]
-        return {name: _plain(getattr(value, name)) for name in names}
+    """Records by what is listed of them, arrays and enumerations, as JSON knows them."""
+    if type(value) in VIEWED:
+        return {name: _plain(getattr(value, name)) for name in VIEWED[type(value)]}
     if isinstance(value, np.ndarray | np.generic):
         return _plain(value.tolist())
     if isinstance(value, Enum):

@@ -23,6 +23,7 @@ from dyntools.comparison.compared import Compared
 from dyntools.comparison.coordinate_check import CoordinateCheck
 from dyntools.comparison.lr_sensitivity import LrSensitivity
 from dyntools.comparison.width_transfer import WidthTransfer
+from dyntools.views.compare_series import RATE_PAPER, SCALE_PAPER, SHARPNESS_PAPER
 from dyntools.views.dims import words
 from dyntools.views.labels import label_ends
 from dyntools.views.names import shorten
@@ -110,7 +111,7 @@ def width_figure(found: WidthTransfer) -> Figure:
             for i, width in enumerate(found.widths.values)
         ]
         panels.append((f"{curves.metric} {curves.entry}".strip(), lines))
-    said = f"{found.sentence} Lines: widths.\nNoci et al. 2024, arXiv:2402.17457"
+    said = f"{found.sentence} Lines: widths.\n{SHARPNESS_PAPER}"
     return _figure(panels, "Width transfer", said, "% of training")
 
 
@@ -127,7 +128,7 @@ def coordinate_figure(found: CoordinateCheck) -> Figure:
     figure = _figure(
         [(found.metric, lines)],
         "Coordinate check",
-        said + "Yang et al. 2022, arXiv:2203.03466",
+        said + SCALE_PAPER,
         "width",
         log_y=True,
     )
@@ -149,7 +150,7 @@ def sensitivity_figure(found: LrSensitivity) -> Figure:
     figure = _figure(
         [(what, lines)],
         "Learning-rate sensitivity",
-        said + "Wortsman et al. 2023, arXiv:2309.14322",
+        said + RATE_PAPER,
         "learning rate",
     )
     rates = sorted({point.rate for one in found.recipes for point in one.points})
@@ -163,21 +164,13 @@ def _runs(compared: Compared, entry: int, colours: Sequence[object]) -> list[Lin
     x = alignment.places if alignment.by is By.step else 100 * alignment.fractions.mean(axis=0)
     lines = []
     for i, name in enumerate(compared.sides):
-        owned = np.flatnonzero(compared.owner == i)
-        values = compared.values[owned, :, entry]
-        if len(owned) == 1:
-            error = compared.errors[owned[0], :, entry]
-            band = error if np.isfinite(error).any() else None
-            lines.append(Line(name, x, values[0], colours[i], band))
-            continue
-        known = np.isfinite(values)
-        counts = np.maximum(known.sum(axis=0), 1)
-        mean = np.where(known, values, 0).sum(axis=0) / counts
-        mean = np.where(known.any(axis=0), mean, np.nan)
-        scatter = np.where(known, (values - mean) ** 2, 0).sum(axis=0)
-        error = np.sqrt(scatter / np.maximum(counts - 1, 1) / counts)
-        lines += [Line("", x, seed, colours[i], thin=True) for seed in values]
-        lines.append(Line(name, x, mean, colours[i], error))
+        course = compared.course(i, entry)
+        numbers = course.numbers()
+        error = np.array([one.error for one in numbers])
+        if len(course.values) > 1:
+            lines += [Line("", x, seed, colours[i], thin=True) for seed in course.values]
+        middle = np.array([one.value for one in numbers])
+        lines.append(Line(name, x, middle, colours[i], error if np.isfinite(error).any() else None))
     return lines
 
 

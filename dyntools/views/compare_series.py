@@ -15,10 +15,10 @@ from dyntools.comparison.width_transfer import LEAST, MOST, Curves, Verdict, Wid
 from dyntools.views.cells import PICKED, QUIET
 from dyntools.views.columns import Column
 from dyntools.views.compare_sheet import Sheet
+from dyntools.views.compare_tables import HEAD_WIDTH
 from dyntools.views.names import shorten
 from dyntools.views.numbers import MISSING, number
 
-HEAD_WIDTH = 14  # see compare_tables
 SHARPNESS_PAPER = "Noci et al. 2024, arXiv:2402.17457"
 TOP_PAPER = "Robust Layerwise Scaling Rules 2025, arXiv:2510.15262"
 SCALE_PAPER = "Yang et al. 2022, arXiv:2203.03466"

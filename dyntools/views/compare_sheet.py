@@ -12,9 +12,8 @@ from rich.text import Text
 from dyntools.views.cells import QUIET
 from dyntools.views.columns import Column, grid, no_room
 from dyntools.views.fitted import Fitted
+from dyntools.views.markdown import escaped
 from dyntools.views.names import printable
-
-SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\|`*_<>[]"})
 
 
 @dataclass(frozen=True)
@@ -39,16 +38,16 @@ def table(sheet: Sheet) -> RenderableType:
 
 def markdown(sheet: Sheet) -> str:
     """A GitHub table, complete, with the sentences as a list."""
-    lines = [f"**{_escaped(sheet.title)}**", ""]
+    lines = [f"**{escaped(sheet.title)}**", ""]
     if sheet.said:
-        lines += [_escaped(sheet.said), ""]
+        lines += [escaped(sheet.said), ""]
     if sheet.names:
         heads = [sheet.head, *(column.header.replace("\n", " ") for column in sheet.columns)]
         marks = ["---", *("---:" if column.right else "---" for column in sheet.columns)]
         rows = zip(sheet.names, *(column.cells for column in sheet.columns), strict=True)
         table_rows = [[_plain(cell) for cell in row] for row in rows]
         lines += [_row(heads), _row(marks, escape=False), *map(_row, table_rows), ""]
-    lines += [f"- {_escaped(note)}" for note in sheet.notes]
+    lines += [f"- {escaped(note)}" for note in sheet.notes]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -67,12 +66,7 @@ def _built(sheet: Sheet, width: int) -> RenderableType:
 
 
 def _row(cells: Sequence[str], *, escape: bool = True) -> str:
-    return "| " + " | ".join(_escaped(c) if escape else c for c in cells) + " |"
-
-
-def _escaped(text: str) -> str:
-    """Words of a report are text and never markup."""
-    return printable(" ".join(text.split())).translate(SPECIAL)
+    return "| " + " | ".join(escaped(c) if escape else c for c in cells) + " |"
 
 
 def _plain(cell: str | Text) -> str:

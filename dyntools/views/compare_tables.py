@@ -9,7 +9,7 @@ from rich.text import Text
 
 from dyntools.checks.permutations import reports_needed
 from dyntools.comparison.compared import Compared, Row
-from dyntools.comparison.differing import LEVEL, Difference, Number, Outcome
+from dyntools.comparison.differing import Difference, Number, Outcome
 from dyntools.comparison.overview import Overview, Seen
 from dyntools.measurement import Status
 from dyntools.views.cells import FAILED, PICKED, QUIET, UNCONVERGED
@@ -26,7 +26,7 @@ MARK = "*"
 
 def metric_sheet(compared: Compared, place: int, most: int | None = MOST) -> Sheet:
     """One metric at one place; layers the furthest apart first, ranks in their order."""
-    rows = _ordered(compared.rows(place))
+    rows = _ordered(compared.rows(place), counted=compared.counted)
     kept = rows if most is None else rows[:most]
     said = [compared.alignment.sentence, f"At {compared.alignment.at(place)}"]
     if compared.unit not in DIMENSIONLESS:
@@ -68,14 +68,14 @@ def _headlines(found: Overview, names: Sequence[str]) -> Sheet:
     ]
     reasons = [(line.compared.metric, d.why) for line in found.lines for d in line.row.differences]
     notes += _reasons(reasons)
-    notes += [f"{metric}: {sentence}" for metric, sentence in found.refused.items()]
+    notes += found.refused.values()  # sentences that name their metric
     if found.curves:
         notes.append(f"in full with --metric: {_listed(found.curves)}")
     having: dict[tuple[str, ...], list[str]] = {}
     for metric, who in found.unshared.items():
         having.setdefault(who, []).append(metric)
     notes += [f"only {_listed(who)}: {_listed(metrics)}" for who, metrics in having.items()]
-    notes += _too_few([d for line in found.lines for d in line.row.differences])
+    notes += _too_few([d for line in found.lines for d in line.row.differences], found.level)
     notes += _caveat(any(len(side.reports) > 1 for side in found.sides), found.lines)
     notes += _legend(names, [*rows, *(far.row for far in found.far)])
     said = " ".join(sentences) + (f" At {usual}." if usual else "")
@@ -125,7 +125,7 @@ def _spread_out(compared: Compared, row: Row, names: Sequence[str]) -> Row:
 
 
 def _columns(names: Sequence[str], rows: Sequence[Row], *, grouped: bool) -> list[Column]:
-    """The numbers of each side; of two sides also the change, of more how far they lie apart."""
+    """The numbers of each side, the verdict, and what follows from these: the first to go."""
     heads = _heads(names)
     several = len(names) > 2
     columns = [
@@ -133,13 +133,14 @@ def _columns(names: Sequence[str], rows: Sequence[Row], *, grouped: bool) -> lis
         for i, head in enumerate(heads)
     ]
     if several:
-        return [*columns, Column("spread", [_share(row.spread, sign=False) for row in rows])]
+        spread = [_share(row.spread, sign=False) for row in rows]
+        return [*columns, Column("spread", spread, rank=1)]
     firsts = [row.differences[0] for row in rows]
-    columns.append(Column("change", [signed(one.change) for one in firsts]))
-    columns.append(Column("relative", [_share(one.relative) for one in firsts]))
+    columns.append(Column("change", [signed(one.change) for one in firsts], rank=2))
+    columns.append(Column("relative", [_share(one.relative) for one in firsts], rank=3))
     columns.append(Column("verdict", [_outcome(one) for one in firsts], right=False))
     if grouped:
-        columns.append(Column("p", [number(one.p_adjusted, digits=2) for one in firsts]))
+        columns.append(Column("p", [number(one.p_adjusted, digits=2) for one in firsts], rank=1))
     return columns
 
 
@@ -177,9 +178,9 @@ def _share(value: float, *, sign: bool = True) -> str:
     return f"{plus}{number(100 * value, digits=2)} %"
 
 
-def _ordered(rows: Sequence[Row]) -> list[Row]:
+def _ordered(rows: Sequence[Row], *, counted: bool) -> list[Row]:
     """The furthest apart first, what has no number last; a rank keeps its place."""
-    if any(row.entry.rpartition(" ")[2].lstrip("-").isdigit() for row in rows):
+    if counted:
         return list(rows)
     return sorted(rows, key=lambda row: -row.spread if math.isfinite(row.spread) else 1.0)
 
@@ -194,7 +195,7 @@ def _notes(compared: Compared, rows: Sequence[Row]) -> list[str]:
     notes += [f"{name} has no {compared.metric}" for name in compared.without]
     if any(n.status is Status.unconverged for row in rows for n in row.numbers):
         notes.append(f"{UNCONVERGED} not converged: the error says how far it got")
-    notes += _too_few([d for row in rows for d in row.differences])
+    notes += _too_few([d for row in rows for d in row.differences], compared.level)
     return notes + _caveat(compared.grouped, rows) + _legend(compared.sides, rows)
 
 
@@ -215,13 +216,13 @@ def _caveat(grouped: bool, rows: Sequence[object]) -> list[str]:
     ]
 
 
-def _too_few(all_differences: Sequence[Difference]) -> list[str]:
+def _too_few(all_differences: Sequence[Difference], level: float) -> list[str]:
     """What more seeds it would take, where there are too few for the tests."""
     few = [one for one in all_differences if one.outcome is Outcome.too_few]
     if not few:
         return []
     tests = sum(math.isfinite(one.p) for one in all_differences)
-    needed = reports_needed(LEVEL / tests, two_sided=True)
+    needed = reports_needed(level / tests, two_sided=True)
     n, m = few[0].samples
     fewer = "; or ask for fewer at once, with --metric and --layer" if tests > 1 else ""
     return [

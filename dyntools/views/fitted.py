@@ -15,6 +15,7 @@ from rich.segment import Segment
 
 from dyntools.views.sparkline import ASCII_BLOCKS, BLOCKS
 
+PLAIN_WIDTH = 100  # columns of a table that goes to a file, a pipe or a message; chosen
 BRAILLE, UPPER = 0x2800, 0b00011011  # no dot; the dots of the upper half
 
 

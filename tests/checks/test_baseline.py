@@ -21,8 +21,10 @@ from dyntools.checks.baseline import (
     text_of,
     write,
 )
+from dyntools.checks.judging import judge
 from dyntools.checks.limit import parse
 from dyntools.checks.quantity import Quantity, Sample
+from dyntools.checks.verdict import Verdict
 from dyntools.errors import ReportError
 from dyntools.measurement import Status
 from dyntools.report import Report
@@ -115,10 +117,35 @@ def test_a_missing_number_is_null_with_its_status(tmp_path: Path) -> None:
 def test_names_from_hell_read_back(tmp_path: Path) -> None:
     labels = (*HOSTILE, "both \" and '", "two  spaces", " edges ", "[", "a]b", "")
     values = np.arange(1.0, len(labels) + 1)[None]
-    series = make_series("effective_rank", (10,), values, coords={"layer": labels})
+    series = make_series(
+        "effective_rank", (10,), values, coords={"layer": labels}, error=0.1 * values
+    )
     baseline = baseline_of([Report(series={"effective_rank": series})], LIMITS[:1])
     assert len(baseline.quantities) == len(labels)
     assert written(baseline, tmp_path)[0] == baseline
+
+
+def test_an_error_that_is_not_known_reads_back_as_such(tmp_path: Path) -> None:
+    for reports in (1, 3):
+        given = [
+            Report(
+                attributes={"run": str(i)},
+                series={
+                    "effective_rank": make_series(
+                        "effective_rank",
+                        (10,),
+                        np.array([[1.0 + i]]),
+                        coords={"layer": ("a",)},
+                        error=np.array([[math.nan]]),
+                    )
+                },
+            )
+            for i in range(reports)
+        ]
+        made = baseline_of(given, LIMITS[:1])
+        (found,) = written(made, tmp_path)[0].quantities.values()
+        assert len(found.samples) == reports
+        assert all(math.isnan(sample.bound) for sample in found.samples)
 
 
 def test_samples_at_different_steps_and_settings_of_their_own(tmp_path: Path) -> None:
@@ -144,6 +171,29 @@ def spoilt(change: Callable[[dict[str, Any]], object]) -> str:
     content = json.loads(text_of(baseline_of(SEEDS, LIMITS)))
     change(content)
     return json.dumps(content)
+
+
+def each_top(content: dict[str, Any], key: str, value: object) -> None:
+    """Replaces a field of the largest eigenvalue; one number of one report if it is `value`."""
+    (name,) = (name for name in content["quantities"] if name.startswith("hessian_top"))
+    content["quantities"][name][key] = value
+    if key == "value":
+        for other in ("samples", "sample_errors", "ends"):
+            content["quantities"][name].pop(other, None)
+        content["metrics"]["hessian_top"].pop("ends")
+
+
+def without_a_dim(content: dict[str, Any]) -> None:
+    """One of several layers under a name that tells no layer."""
+    name, stored = next(item for item in content["quantities"].items() if "layer=" in item[0])
+    content["quantities"][name] = stored | {
+        "name": {
+            "metric": "effective_rank",
+            "companion": "",
+            "labels": {},
+            "reduction": "last" if name.endswith("last") else "max",
+        }
+    }
 
 
 @pytest.mark.parametrize(
@@ -173,6 +223,28 @@ def spoilt(change: Callable[[dict[str, Any]], object]) -> str:
             "damaged",
         ),
         (spoilt(lambda c: c.update(quantities=[1])), "damaged"),
+        *(
+            (spoilt(lambda c, key=key, value=value: each_top(c, key, value)), "damaged")
+            for key, value in (
+                ("version", 10**400),
+                ("version", 1e999),
+                ("version", 1.5),
+                ("shape", [10**400]),
+                ("shape", [1e999]),
+                ("value", 10**400),
+                ("samples", []),
+                ("samples", [10**400] * 3),
+                ("samples", "123"),
+                ("steps", None),
+                ("steps", [{}]),
+                ("steps", []),
+                ("ends", [1]),
+                ("ends", [1, 2, "3"]),
+            )
+        ),
+        (spoilt(lambda c: c["provenance"].update(reports=[None])), "damaged"),
+        (spoilt(lambda c: c.update(provenance=[1])), "damaged"),
+        (spoilt(without_a_dim), "damaged"),
         ("[" * 100_000, "no JSON"),
     ],
 )
@@ -215,3 +287,43 @@ def test_what_begins_as_a_baseline(tmp_path: Path) -> None:
     path.write_text("{}")
     assert not is_baseline(path)
     assert not is_baseline(tmp_path / "none")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("error", [math.inf, math.nan])
+def test_an_infinite_bound_is_not_one_that_is_not_known(
+    error: float, count: int, tmp_path: Path
+) -> None:
+    def side(shift: float) -> list[Report]:
+        found = []
+        for i in range(count):
+            value = np.array([[10 + shift + 0.1 * i]])
+            series = make_series(
+                "hessian_top", (10,), value, dims=("rank",), coords={"rank": (1,)},
+                error=np.full((1, 1), error),
+            )  # fmt: skip
+            found.append(Report(series={"hessian_top": series}))
+        return found
+
+    limits = [parse("hessian_top within 25%")]
+    stored, _ = written(baseline_of(side(0), limits), tmp_path)
+    direct = judge(side(0.5), side(0), limits)
+    assert judge(side(0.5), stored, limits) == direct
+    passes = count > 1 and math.isnan(error)
+    assert (direct.verdict == Verdict.passed) == passes
+
+
+def test_a_file_of_the_first_schema_knows_no_ends_and_is_compared_by_its_steps(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "baseline.json"
+
+    def older(content: dict[str, Any]) -> None:
+        content["schema_version"] = "1.0.0"
+        for metric in content["metrics"].values():
+            metric.pop("ends")
+
+    path.write_text(spoilt(older))
+    found = read(path)
+    assert {quantity.ends for quantity in found.quantities.values()} == {()}
+    assert judge(SEEDS, found, LIMITS[2:3]).checks[0].verdict == Verdict.passed

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from dyntools.checks.comparable import reason
+from dyntools.checks.comparable import reason, unlike
 from dyntools.checks.quantity import Quantity, Sample
 
 ONE = Quantity(
@@ -21,11 +21,23 @@ ONE = Quantity(
     step_unit="step",
     probe="ab: 300 examples, eval, float32",
     shape=(3, 4),
+    ends=(200,),
 )
 
 
+def test_the_sides_are_called_as_asked() -> None:
+    for other, said in (
+        (replace(ONE, version=2), "The version of the metric differs: 1 in a, 2 in b."),
+        (replace(ONE, settings={"k": 5}), "The setting k differs: 10 in a, 5 in b."),
+        (replace(ONE, probe=""), f"otherwise: {ONE.probe} in a, no probe in b."),
+        (replace(ONE, shape=(4, 4)), "another shape: 3×4 in a, 4×4 in b."),
+    ):
+        assert (unlike(ONE, other, ("in a", "in b")) or "").endswith(said)
+
+
 def test_the_same_measurement_of_another_training_may_be_compared() -> None:
-    other = replace(ONE, samples=(Sample(9.0, 0.1, steps=(100,)), Sample(2.0, steps=(100,))))
+    both = (Sample(9.0, 0.1, steps=(100,)), Sample(2.0, steps=(100,)))
+    other = replace(ONE, samples=both, ends=(200, None))
     assert reason(ONE, other) is None
     assert reason(ONE, replace(ONE, shape=())) is None  # a report that does not know the shapes
 
@@ -43,6 +55,7 @@ def test_the_same_measurement_of_another_training_may_be_compared() -> None:
         ({"settings": {}}, "The setting k differs: 10 in the baseline, not given now."),
         ({"settings": {"k": 10, "r": 1}}, "not given in the baseline, 1 now."),
         ({"shape": (3, 5)}, "another shape: 3×4 in the baseline, 3×5 now."),
+        ({"ends": (300,)}, "step 100 of 200 in the baseline, step 100 of 300 now."),
         ({"samples": (Sample(1.0, steps=(80,)),)}, "step 100 in the baseline, step 80 now."),
         (
             {"samples": (Sample(1.0, steps=(0, 50, 80)),)},
@@ -59,7 +72,11 @@ def test_each_thing_that_must_agree(change: dict[str, object], sentence: str) ->
 
 def test_a_baseline_that_does_not_belong_together() -> None:
     samples = (Sample(1.0, steps=(100,)), Sample(1.0, steps=(90,)))
-    found = reason(replace(ONE, samples=samples), ONE)
+    longer = reason(replace(ONE, samples=samples[:1] * 2, ends=(200, 400)), ONE)
+    assert longer is not None
+    assert longer.startswith("The reports of the baseline were taken at other parts")
+    assert longer.endswith("step 100 of 200, and step 100 of 400.")
+    found = reason(replace(ONE, samples=samples, ends=()), ONE)
     assert found is not None
     assert "step 100, and step 90" in found
     mixed = reason(replace(ONE, mixed="The unit differs."), ONE)

@@ -19,15 +19,17 @@ def listed(
     rise = now.mean(axis=0) >= before.mean(axis=0)
     edge = np.where(sides == 0, np.where(rise, 1.0, -1.0), sides)
     pooled = np.concatenate([before, now - edge * tolerance])
+    wide = 2 * tolerance > np.maximum(np.ptp(before, axis=0), np.ptp(now, axis=0))
+    opposite = np.where(wide, tolerance, -tolerance)  # a small one: the mirror image counts as much
 
     def statistics(chosen: tuple[int, ...]) -> np.ndarray:
         rest = [i for i in range(total) if i not in chosen]
         test = stats.ttest_ind(pooled[list(chosen)], pooled[rest])
         change = pooled[list(chosen)].mean(axis=0) - pooled[rest].mean(axis=0)
         scatter = change / test.statistic
-        change = change + edge * tolerance
-        size = np.where(sides == 0, np.abs(change), change * sides)
-        return np.asarray((size - tolerance) / scatter)
+        change = change * edge
+        far = -change - tolerance - opposite
+        return np.asarray(np.where(sides == 0, np.maximum(change, far), change) / scatter)
 
     observed = statistics(tuple(range(n, total)))
     largest = [statistics(way).max() for way in combinations(range(total), total - n)]
@@ -75,6 +77,9 @@ def test_no_scatter_at_all() -> None:
 
 def test_how_many_reports_are_needed() -> None:
     assert reports_needed(0.05) == 4
+    assert reports_needed(0.00099) == 7
+    assert smallest_p(8, 8) > 5e-4
+    assert reports_needed(5e-4) is None  # random ways beyond 7 against 7 give no smaller p
     assert reports_needed(0.001) == 7
     assert smallest_p(7, 7) == 2 / 3432
     assert MOST_WAYS >= 3432

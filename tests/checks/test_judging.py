@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from dyntools.checks.baseline import baseline_of
+from dyntools.checks.baseline import baseline_of, read, write
 from dyntools.checks.judging import judge
 from dyntools.checks.limit import parse
 from dyntools.checks.verdict import Check, Outcome, Verdict
 from dyntools.errors import UsageError
 from dyntools.measurement import Status
-from dyntools.report import Report
+from dyntools.report import CheckpointRow, Report
 from tests.gates import gate_report, lost
 from tests.views.conftest import make_series
 
@@ -27,7 +29,7 @@ UNSURE, APART = Verdict.inconclusive, Verdict.not_comparable
 def report(value: float, error: float = 0.0, metric: str = "hessian_trace", **more: Any) -> Report:
     """One metric of one number a step: half of `value`, then three quarters, then `value`."""
     values = np.array([0.5, 0.75, 1.0]) * value
-    series = make_series(metric, STEPS, values, dims=(), error=np.full(3, error) if error else None)
+    series = make_series(metric, STEPS, values, dims=(), error=np.full(3, error))
     return Report(series={metric: replace(series, **more)})
 
 
@@ -100,7 +102,50 @@ def test_a_bound_needs_no_baseline(
 ) -> None:
     check = only(report(now, error), None, f"{TRACE} {relation}")
     assert check.verdict == verdict, check.sentence
+    beyond = (now < 40) if "above" in relation else (now > 40)
+    said = f"It is {now}, not {relation}" if beyond else f"It is {now}, within the limit {relation}"
+    assert check.sentence.startswith(said)
     assert (check.baseline, check.change, check.tolerance) == (None, None, 40.0)
+
+
+@pytest.mark.parametrize("relation", ["within 10%", "within 1%", "below 40", "above 40"])
+def test_an_error_that_is_not_known_decides_nothing(relation: str) -> None:
+    """Neither pass nor fail, whether the metric gives no error or NaN; and through the file."""
+    nan = np.full(3, np.nan)
+    known, missing, unknown = report(10), report(10.5, error=math.nan), report(10.5)
+    unknown = Report(series={"hessian_trace": replace(unknown["hessian_trace"], error=None)})
+    assert np.array_equal(missing["hessian_trace"].error, nan, equal_nan=True)
+    for now in (missing, unknown):
+        check = only(now, None if "4" in relation else known, f"{TRACE} {relation}")
+        assert check.verdict == UNSURE, check.sentence
+        assert "its error is not known" in check.sentence
+        assert check.now_error is None
+    if "within" in relation:
+        check = only(known, missing, f"{TRACE} {relation}")
+        assert (check.verdict, check.baseline_error) == (UNSURE, None)
+        assert "not known in the baseline" in check.sentence
+    exact = only(report(10.5, math.nan, metric="sparsity"), None, "sparsity below 40")
+    assert exact.verdict == PASS
+
+
+def test_several_seeds_need_no_error_of_their_own() -> None:
+    before = [report(value, math.nan) for value in (10.0, 10.1, 9.9, 10.05, 9.95)]
+    for scale, verdict in ((1.0, PASS), (2.0, FAIL)):
+        now = [report(scale * value, math.nan) for value in (10.02, 10.08, 9.92, 10.04, 9.96)]
+        assert only(now, before, f"{TRACE} within 20%").verdict == verdict
+    bounded = [report(v, math.nan, metric="hessian_top") for v in (10.0, 10.1, 9.9)]
+    found = only(report(10, math.nan, metric="hessian_top"), bounded, "hessian_top within 20%")
+    assert found.verdict == PASS
+
+
+def test_a_companion_without_an_error_is_told() -> None:
+    """Of a metric that has errors it is judged by the tolerance, and the reader told so."""
+    for metric, told in (("weight_norm", True), ("sparsity", False)):
+        one = report(10.0, metric=metric)
+        given = Report(series={metric: replace(one[metric], beside={"rms": np.ones(3)})})
+        outcome = judge([given], None, [parse(f"{metric}.rms below 2")])
+        assert outcome.verdict == PASS
+        assert any(f"No error is known of {metric}.rms" in n for n in outcome.notes) == told
 
 
 def test_a_certain_bound_adds_up_and_needs_no_chance() -> None:
@@ -325,7 +370,7 @@ def test_entries_that_only_one_side_has() -> None:
     assert "The baseline does not hold it" in checks["c"].sentence
     allowed = judge([new], [old], limits, allow_missing=True)
     assert [check.entry for check in allowed.checks] == ["b"]
-    assert "left out, as only one side has them: 2 checks" in allowed.notes
+    assert "left out, as not both sides have them: 2 checks" in allowed.notes
 
 
 def test_a_metric_that_the_report_lacks() -> None:
@@ -352,7 +397,7 @@ def test_requests_that_cannot_be_met() -> None:
         judge([good], None, [parse("effective_rank within 1")])
     with pytest.raises(UsageError, match="no report to check"):
         judge([], [good], [parse("effective_rank within 1")])
-    with pytest.raises(UsageError, match="level must lie between"):
+    with pytest.raises(UsageError, match="level lies between"):
         judge([good], [good], [parse("effective_rank within 1")], level=1.0)
 
 
@@ -399,6 +444,84 @@ def test_notes() -> None:
     assert "How much another seed" in notes([a], [b])
     assert "from the same checkpoints" in notes([a], [a])
     assert "takes the scatter between seeds for normal" in notes([a], [b, c])
-    assert "1 of 3 reports were given twice" in notes([a, b, a], [c])
+    assert "1 of 3 reports are of the same checkpoints as another" in notes([a, b, a], [c])
     assert judge([a, a], [b], limits).checks[0].samples == (1, 1)
     assert notes([a, b], [c, gate_report(seed=9)]) == ""
+
+
+def test_the_same_step_of_a_longer_training_is_another_part_of_the_schedule(tmp_path: Path) -> None:
+    """`@50` of 100 steps and of 200; `@last` measured at 100 of a run that went to 1000."""
+    old, longer = gate_report(), gate_report(steps=(0, 50, 200))
+    rows = [CheckpointRow(f"{s}.pt", "torch", s, "", "ok", "", "x") for s in (0, 100, 1000)]
+    beyond = Report({"step_unit": "step"}, old.series, rows)
+    for now, reduction, end in ((longer, "50", 200), (beyond, "last", 1000)):
+        limits = [parse(f"hessian_top[0]@{reduction} within 50%")]
+        path = tmp_path / f"{end}.json"
+        write(baseline_of([old], limits), path)
+        for side in ([old], read(path)):
+            (check,) = judge([now], side, limits).checks
+            assert check.verdict == APART
+            assert (
+                f"of 100 in the baseline, step {reduction.replace('last', '100')} of {end} now"
+                in (check.sentence)
+            )
+    assert only(longer, old, "hessian_top[0]@0 within 50%").verdict == PASS  # both: untrained
+    nearly = Report({"step_unit": "step"}, beyond.series, [replace(rows[1], step=1004), rows[2]])
+    assert only(nearly, beyond, "hessian_top[0]@last within 50%").verdict == PASS
+    both = only([longer, gate_report(seed=1)], None, "hessian_top[0]@50 below 99")
+    assert both.verdict == APART
+    assert "step 50 of 200, and step 50 of 100" in both.sentence
+
+
+def test_a_bound_does_not_pool_other_measurements() -> None:
+    other = "zz: 3 examples, train, float32"
+    found = only([gate_report(), gate_report(seed=1, probe=other)], None, "hessian_top[0] below 99")
+    assert found.verdict == APART
+    assert "do not belong together" in found.sentence
+    assert found.sentence.endswith(f"float32 in one, {other} in another.")
+    later = gate_report(seed=1, steps=(0, 50, 120))
+    for reduction in ("last", "max"):
+        found = only([gate_report(), later], None, f"hessian_top[0]@{reduction} below 99")
+        assert found.verdict == APART
+        assert "at other steps" in found.sentence
+
+
+def test_a_seed_of_the_baseline_without_a_number_is_never_a_pass() -> None:
+    before = seeds(BASE)
+    for i in (2, 3, 4):
+        series = before[i].series["sparsity"]
+        before[i] = Report(series={"sparsity": replace(series, **lost(series))})
+    check = only(seeds([10.1] * 5), before, "sparsity within 50%")
+    assert check.verdict == UNSURE
+    assert "3 of 5 reports of the baseline have no number for it" in check.sentence
+
+
+@pytest.mark.parametrize("status", [Status.skipped, Status.absent])
+def test_a_bound_is_not_kept_by_a_number_that_was_skipped(status: Status) -> None:
+    series = report(10.0)["hessian_trace"]
+    bad = Report(series={"hessian_trace": replace(series, **lost(series, status))})
+    for reduction in ("last", "max", "mean", "slope"):
+        check = only(bad, None, f"hessian_trace@{reduction} below 99")
+        assert check.verdict == UNSURE, reduction
+        assert "skipped, or is not there, at step 20" in check.sentence
+    assert only(bad, None, "hessian_trace@last below 6").verdict == FAIL
+    assert only(bad, None, "hessian_trace@first below 99").verdict == PASS
+    assert only(bad, None, "hessian_trace@10 below 99").verdict == PASS
+    both = only(bad, bad, "hessian_trace@last within 10%")  # one step on both sides, and named
+    assert both.verdict == PASS
+    assert "stayed at 7.5, at step 10, for it was skipped behind that" in both.sentence
+
+
+def test_numbers_near_the_end_of_the_range_are_no_mistake_of_the_check() -> None:
+    values = np.array([1.0, 1.01, 0.99, 1.02, 0.98])
+    usual = {v: only(seeds(v * values), seeds(values[::-1]), "sparsity within 10%") for v in (1, 9)}
+    for scale in (2.0**600, 2.0**-600):  # squared they are beyond float64, and 0
+        before = seeds(scale * values[::-1])
+        for times, verdict in ((1, PASS), (9, FAIL)):
+            found = only(seeds(times * scale * values), before, "sparsity within 10%")
+            assert (found.verdict, found.p) == (verdict, usual[times].p), found.sentence
+            for name in ("uncertainty", "detectable"):
+                wanted = scale * getattr(usual[times], name)
+                assert getattr(found, name) == pytest.approx(wanted, rel=1e-12)
+    for huge in (seeds([1e160] * 5), seeds([1e160])):
+        assert only(huge, seeds(values), "sparsity within 10%").verdict == FAIL

@@ -107,3 +107,12 @@ def test_an_unknown_reduction_lists_the_nearest() -> None:
     with pytest.raises(UsageError) as raised:
         parse("hessian_top@medan within 1")
     assert str(raised.value.remedy).startswith("median")
+
+
+@pytest.mark.parametrize(
+    "relation", ["below 1e400", "above -1e400", "within 1e400%", "within 1% or 1e309"]
+)
+def test_a_number_beyond_float64_is_no_limit(relation: str) -> None:
+    """Read as infinity it would let everything pass."""
+    with pytest.raises(UsageError, match="expected a number below"):
+        parse(f"hessian_top {relation}")

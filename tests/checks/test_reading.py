@@ -13,7 +13,7 @@ from dyntools.checks.quantity import Quantity, Sample
 from dyntools.checks.reading import read_off
 from dyntools.errors import UsageError
 from dyntools.measurement import Status
-from dyntools.report import Report, Series
+from dyntools.report import CheckpointRow, Report, Series
 from tests.views.conftest import make_series
 
 STEPS = (0, 10, 20, 30)
@@ -87,6 +87,11 @@ def test_the_last_step_is_the_last_one_tried_not_the_last_with_a_number() -> Non
     assert (found.status, found.missed) == (Status.failed, (30,))
     unsaved = rank([1, 2, 3, NAN], [0, 0, 0, Status.skipped])
     assert sample("effective_rank@last", unsaved).steps == (20,)
+    assert sample("effective_rank@last", unsaved).skipped == (30,)
+    assert sample("effective_rank@20", unsaved).skipped == ()
+    late = rank([NAN, 2, NAN, 4], [Status.skipped, 0, Status.skipped, 0])
+    assert sample("effective_rank@last", late).skipped == ()
+    assert sample("effective_rank@max", late).skipped == (20,)
 
 
 def test_steps_without_a_number_behind_the_first_are_missed() -> None:
@@ -167,7 +172,13 @@ def test_kinds_of_errors() -> None:
     exact = rank([1, 2, 3, 4], metric="sparsity", error=None)
     assert sample("sparsity", exact) == Sample(4.0, steps=(30,))
     unknown = rank([1, 2, 3, 4], error=np.full((4, 1), np.nan))
-    assert sample("effective_rank", unknown) == Sample(4.0, steps=(30,))
+    assert math.isnan(sample("effective_rank", unknown).bound)
+    late = rank([1, 2, 3, 4], error=np.array([[np.nan], [0.1], [0.1], [0.1]]))
+    assert sample("effective_rank", late).bound == 0.1
+    for reduction in ("max", "mean", "slope"):  # a step that counts, or that might have
+        assert math.isnan(sample(f"effective_rank@{reduction}", late).bound)
+    plugin = rank([1, 2, 3, 4], metric="of_a_plugin", error=None)
+    assert sample("of_a_plugin", plugin) == Sample(4.0, steps=(30,))
 
 
 def test_each_report_is_a_sample_and_one_without_the_entry_an_absent_one() -> None:
@@ -191,3 +202,19 @@ def test_reports_of_one_side_that_do_not_belong_together_are_told() -> None:
 def test_a_report_without_the_metric_has_no_quantities() -> None:
     assert read_off([Report()], parse("effective_rank within 0")) == {}
     assert read_off([], parse("effective_rank within 0")) == {}
+
+
+def test_a_part_of_a_fused_tensor_has_the_shape_of_its_tensor() -> None:
+    part = rank([1, 2, 3, 4], coords={"layer": ("a[q]",)})
+    assert the("effective_rank", part).shape == (3, 4)
+    reports = [Report({"shapes": {"a": [3, n]}}, {"effective_rank": part}) for n in (4, 5)]
+    (found,) = read_off(reports, parse("effective_rank within 0")).values()
+    assert found.mixed == "The tensor has several shapes: 3×4 and 3×5."
+
+
+def test_the_end_of_each_training_stands_beside_its_sample() -> None:
+    rows = [CheckpointRow("a.pt", "torch", 900, "", "ok")]
+    one = Report({}, {"effective_rank": rank([1, 2, 3, 4])}, rows)
+    two = Report({}, {"effective_rank": rank([1, 2, 3, 4])})
+    (found,) = read_off([one, Report(), two], parse("effective_rank within 0")).values()
+    assert found.ends == (900, None, 30)

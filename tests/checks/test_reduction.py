@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from dyntools.checks.limit import REDUCTIONS
 from dyntools.checks.reduction import Reduced, reduced
@@ -22,6 +23,8 @@ PLAIN: Mapping[str, Callable[[NDArray[np.float64]], float]] = {
     "mean": np.mean,
     "median": np.median,
 }
+# How far one of S = 5 and 4 normal errors is exceeded as rarely as a single one at the level 0.05.
+Z5, Z4 = (float(norm.isf(0.05 / count) / norm.isf(0.05)) for count in (5, 4))
 
 
 def of(name: str, values: NDArray[np.float64], *, bound: bool = False) -> Reduced:
@@ -64,26 +67,53 @@ def test_no_perturbation_within_the_bounds_moves_the_number_by_more_than_its_bou
     [
         ("last", [0.9, 1.0]),
         ("first", [0.1, 0.2]),
-        ("max", [0.3, 0.8]),
-        ("min", [0.7, 0.2]),
+        # z(0.05 / S) / z(0.05) times the error of the step taken, of S = 5 and 4; see below
+        ("max", [0.3 * Z5, 0.8 * Z4]),
+        ("min", [0.7 * Z5, 0.2 * Z4]),
         ("mean", [0.5, 0.6]),  # one set of random vectors serves every step: they do not average
         ("median", [0.1, (0.4 + 1.0) / 2]),
     ],
 )
 def test_standard_errors(name: str, wanted: list[float]) -> None:
     found = of(name, VALUES)
-    np.testing.assert_allclose(found.standard_errors, wanted, rtol=1e-14)
+    np.testing.assert_allclose(found.standard_errors, wanted, rtol=1e-12)
     assert (found.bounds == 0).all()
 
 
-def test_standard_error_of_a_slope_is_that_of_independent_errors() -> None:
-    """Against the covariance of weighted least squares with a known noise of equal size."""
-    noise = np.full(VALUES.shape, 0.5)
-    found = reduced("slope", STEPS, VALUES, np.isfinite(VALUES), noise, bound=False)
+def test_standard_error_of_a_slope_is_the_largest_over_all_correlations() -> None:
+    """One random vector serves every step: the worst is one error whose sign follows the line."""
+    there = np.isfinite(VALUES)
+    found = reduced("slope", STEPS, VALUES, there, ERROR, bound=False)
+    generator = np.random.default_rng(0)
     for e in range(2):
-        x = STEPS[np.isfinite(VALUES[:, e])]
-        wanted = 0.5 / np.sqrt(np.sum((x - x.mean()) ** 2))
-        assert found.standard_errors[e] == pytest.approx(wanted, rel=1e-12)
+        x, s = STEPS[there[:, e]], ERROR[there[:, e], e]
+        weights = (x - x.mean()) / np.sum((x - x.mean()) ** 2)
+        worst = np.sign(x - x.mean()) * s
+        assert found.standard_errors[e] == pytest.approx(abs(weights @ worst), rel=1e-12)
+        for _ in range(20):
+            factor = generator.normal(size=(len(x), 2))
+            factor /= np.linalg.norm(factor, axis=1)[:, None]  # some correlation
+            covariance = (factor @ factor.T) * np.outer(s, s)
+            assert weights @ covariance @ weights <= found.standard_errors[e] ** 2
+
+
+def test_the_largest_of_many_estimates_fails_no_more_often_than_the_level() -> None:
+    """The truth is the limit, at each of 100 steps: the largest estimate lies 2.5 errors above."""
+    generator = np.random.default_rng(0)
+    steps, error = np.arange(100.0), np.ones((100, 2000))
+    values = generator.normal(size=error.shape)
+    high = reduced("max", steps, values, error > 0, error, bound=False)
+    low = reduced("min", steps, values, error > 0, error, bound=False)
+    for excess in (high.values / high.standard_errors, -low.values / low.standard_errors):
+        assert 0.03 < np.mean(excess > norm.isf(0.05)) <= 0.065
+        assert np.mean(excess > norm.isf(0.001)) <= 0.006
+
+
+def test_the_error_bar_of_an_extreme_holds_those_of_all_steps() -> None:
+    values, error = np.array([[30.0], [35.0]]), np.array([[20.0], [0.1]])
+    found = reduced("max", STEPS[:2], values, error > 0, error, bound=False)
+    z = norm.isf(0.05)
+    assert found.values[0] + z * found.standard_errors[0] == pytest.approx(30 + 20 * z, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", REDUCTIONS)

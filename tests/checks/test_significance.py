@@ -114,6 +114,26 @@ def test_a_tolerance_moves_the_samples_before_they_are_exchanged() -> None:
     assert of_seeds(before, now, one(5.0), FALL).p[0] == 1.0
 
 
+def test_a_tolerance_below_the_scatter_is_crossed_at_either_edge() -> None:
+    """3 against 3, all now above: with the mirror image 2 of 20, not 1, unless 2 t > the range."""
+    before = np.array([[0.0], [1.0], [2.0]])
+    now = before + 30
+    for tolerance, ways in ((0.0, 2), (1e-9, 2), (0.1, 2), (1.0, 2), (1.01, 1), (20.0, 1)):
+        assert of_seeds(before, now, one(tolerance), EITHER).p[0] == ways / 20
+        assert of_seeds(now, before, one(tolerance), EITHER).p[0] == ways / 20
+        assert of_seeds(before, now, one(tolerance), RISE).p[0] == 1 / 20
+
+
+@pytest.mark.parametrize("n", [3, 4, 5])
+def test_a_small_tolerance_keeps_the_level(n: int) -> None:
+    """Unchanged normal seeds, 4,000 checks: half as many ways would fail twice as often."""
+    before, now = np.random.default_rng(n).normal(size=(2, n, 4000))
+    either = np.zeros(4000, dtype=np.int8)
+    p = of_seeds(before, now, np.full(4000, 0.1), either).p
+    for level in (0.05, 0.1):
+        assert np.mean(p <= level) <= level + 4 * np.sqrt(level / 4000)
+
+
 def test_the_interval_is_welchs() -> None:
     generator = np.random.default_rng(0)
     before, now = generator.normal(size=(5, 1)), 3 * generator.normal(size=(8, 1))

@@ -61,6 +61,22 @@ def test_a_run_at_the_edge_of_its_tolerance() -> None:
     assert edge[Verdict.passed] <= stats.binom.ppf(0.999, 80, truth.LEVEL)
 
 
+@pytest.mark.parametrize(
+    "route",
+    [
+        truth.Route("3 seeds, 0.1 σ", 3, 3, relation=truth.NEAR),
+        truth.Route("5 seeds, 0.1 σ, 12 checks", 5, 5, checks=12, relation=truth.NEAR),
+        truth.Route("one against 10, heavy tails", 10, 1, checks=60, tails="heavy"),
+    ],
+    ids=lambda route: route.name,
+)
+def test_few_outcomes_and_far_tails_keep_the_level(route: Any) -> None:
+    """A half or a tenth of the ways, or the tails of normal seeds, would fail 10 to 40 %."""
+    pairs = 150 if route.checks == 1 else 30
+    unchanged = truth.verdicts(route, 0.0, pairs, seed=0)
+    assert unchanged[Verdict.fail] <= stats.binom.ppf(0.99, pairs, truth.LEVEL)
+
+
 def test_the_interval_of_a_share_is_the_exact_one() -> None:
     for count in (0, 3, 50, 100):
         wanted = stats.binomtest(count, 100).proportion_ci(0.95, method="exact")

@@ -44,6 +44,14 @@ def test_the_same_reports_give_the_same_bytes(tmp_path: Path, dyntools: Command)
     assert "of 3 reports" in dyntools("baseline", "*.h5", *LIMITS, "-o", "one.json").out
 
 
+def test_a_report_given_twice_is_told(tmp_path: Path, dyntools: Command) -> None:
+    for name in ("run.h5", "copy.h5"):
+        write_report(tmp_path / name)
+    outcome = dyntools("baseline", "run.h5", "copy.h5", *LIMITS, "-o", "baseline.json")
+    assert "of 1 report\n" in outcome.out
+    assert "1 of 2 reports are of the same checkpoints as another" in outcome.err
+
+
 def test_accepting_a_change_tells_what_changed(tmp_path: Path, dyntools: Command) -> None:
     write_report(tmp_path / "before.h5")
     write_report(tmp_path / "now.h5", 1.25, seed=1, layers=(*LAYERS[:2], "6.weight"))

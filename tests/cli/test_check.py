@@ -17,11 +17,11 @@ import pytest
 from dyntools import hdf5
 from dyntools.cli.check import with_every_baseline
 from dyntools.errors import UsageError
-from dyntools.journal import Journal
-from dyntools.measurement import Status
+from dyntools.journal import Journal, Row
+from dyntools.measurement import Status, per_layer
 from tests.conftest import Outcome
 from tests.gates import LAYERS, RANK, TOP, TRACE, gate_report, lost, write_report
-from tests.journals import begin, measured
+from tests.journals import begin
 from tests.processes import ROOT, python
 from tests.views.test_check_junit import validate
 
@@ -124,6 +124,24 @@ def test_the_last_line_accepts_the_change(
     assert dyntools(*check).code == 0
 
 
+def test_against_reports_it_says_which_baseline_to_use_then(
+    tmp_path: Path, dyntools: Command
+) -> None:
+    write_report(tmp_path / "before.h5")
+    write_report(tmp_path / "now.h5", 1.3, seed=1)
+    line = last(dyntools("check", "now.h5", "--baseline", "before.h5", *LIMITS))
+    assert line.endswith(" (and --baseline baseline.json from then on)")
+
+
+def test_no_baseline_is_offered_that_would_drop_a_check(
+    baseline: Path, tmp_path: Path, dyntools: Command
+) -> None:
+    write_report(tmp_path / "now.h5", 1.3, only=("effective_rank", "hessian_trace"))
+    outcome = dyntools("check", "now.h5", "--baseline", "baseline.json", *LIMITS)
+    assert outcome.code == 1
+    assert "To accept" not in outcome.out
+
+
 def test_bounds_need_no_baseline(tmp_path: Path, dyntools: Command) -> None:
     write_report(tmp_path / "now.h5")
     below = dyntools("check", "now.h5", "--limit", "hessian_top[0]@max below 50")
@@ -180,7 +198,8 @@ def test_a_journal_is_read_like_a_report(tmp_path: Path, dyntools: Command) -> N
     for name in ("before", "now"):
         with Journal(tmp_path / f"{name}.jsonl") as journal:
             begin(journal, identity=name)
-            measured(journal, 10, dict.fromkeys(LAYERS, 0.1))
+            rotation = per_layer(dict.fromkeys(LAYERS, 0.1), error=dict.fromkeys(LAYERS, 1e-9))
+            journal.measurement(Row("layer_rotation", 10, 0.5, rotation))
     limit = ("--limit", "layer_rotation@last within 0.01")
     outcome = dyntools("check", "now.jsonl", "--baseline", "before.jsonl", *limit)
     assert outcome.code == 0, outcome.err
@@ -217,8 +236,9 @@ def test_without_a_configuration_the_defaults_are_printed(
     write_report(tmp_path / "before.h5")
     write_report(tmp_path / "now.h5", 1.01, seed=1)
     outcome = dyntools("check", "now.h5", "--baseline", "before.h5")
-    assert "the default limits: hessian_top[0]@last within" in " ".join(outcome.out.split())
-    assert "effective_rank@last within" in outcome.out
+    said = " ".join(outcome.out.split())
+    assert "limits: defaults: hessian_top[0]@last within" in said
+    assert "effective_rank@last within" in said
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,7 @@ def test_a_picture(files: Path, dyntools: Run) -> None:
     missing = dyntools("compare", "a.h5", "b.h5", "--metric", "hessian_top", "--plot", "no/x.png")
     assert missing.code == 2
     assert "cannot be written" in missing.err
+    assert "try: --plot FILE.png" in missing.err
 
 
 @pytest.mark.parametrize("view", ["width-transfer", "coordinate-check", "lr-sensitivity"])
@@ -138,7 +139,7 @@ def test_a_damaged_file_does_not_hide_the_others(files: Path, dyntools: Run) -> 
 def test_the_same_report_twice_is_said(files: Path, dyntools: Run) -> None:
     outcome = dyntools("compare", "a.h5", "a.h5", "--metric", "weight_norm")
     assert outcome.code == 0
-    assert "a.h5 is the same report as a.h5" in outcome.err
+    assert "a.h5 and a.h5 come from the same checkpoints" in outcome.err
     assert "within" in outcome.out
     assert "differs  " not in outcome.out
 
@@ -178,10 +179,10 @@ def test_different_step_units_are_said(files: Path, dyntools: Run) -> None:
         ([], "at least two"),
         (["a.h5"], "dyntools show"),
         (["a.h5", "missing.h5"], "missing.h5"),
-        (["a.h5", "none-*.h5"], "No file is like this"),
+        (["a.h5", "none-*.h5"], "No file has a name like this"),
         (["a.h5", "b.h5", "--metric", "hesian_top"], "hessian_top"),
         (["a.h5", "b.h5", "--metric", "weight_norm.rsm"], "rms"),
-        (["a.h5", "b.h5", "--metric", "weight_norm", "--step", "3"], "step 0, step 5"),
+        (["a.h5", "b.h5", "--metric", "weight_norm", "--step", "3"], "--step 0, --step 5"),
         (["a.h5", "b.h5", "--metric", "weight_norm", "--layer", "fx.*"], "No layer is like"),
         (["a.h5", "b.h5", "--step", "3"], "--step goes with --metric"),
         (["a.h5", "b.h5", "--plot", "x.png"], "--plot draws one metric"),

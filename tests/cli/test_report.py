@@ -75,9 +75,9 @@ def test_an_earlier_page_stays_unless_forced(
     ("arguments", "sentence"),
     [
         (["missing.h5"], "missing.h5"),
-        (["r.h5", "-o", "r.h5", "--force"], "replace its own report"),
+        (["r.h5", "-o", "r.h5", "--force"], "try: another name: -o report.html"),
         (["r.h5", "-o", "."], "folder"),
-        (["r.h5", "-o", "r.h5/x.html"], "cannot be written"),
+        (["r.h5", "-o", "r.h5/x.html"], "try: -o FILE.html, in a folder"),
         (["r.h5", "--format", "pdf"], "pdf"),
         ([], "REPORT"),
     ],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dyntools.comparison.alignment import FURTHEST, By, align, end_of
+from dyntools.checks.training_end import end_of
+from dyntools.comparison.alignment import FURTHEST, By, align
 from dyntools.errors import ReportError
 from dyntools.log import Role
 from dyntools.measurement import Status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from dyntools.comparison.alignment import By
 from dyntools.comparison.compared import compare, metrics_of
 from dyntools.comparison.differing import Outcome
-from dyntools.errors import ReportError
+from dyntools.errors import ReportError, UsageError
 from dyntools.measurement import Status
 from tests.comparison.reports import report, series, side
 
@@ -101,14 +102,23 @@ def test_groups_are_means_over_seeds() -> None:
 
 
 def test_a_companion_is_compared_like_a_metric_without_its_error() -> None:
-    one = report(series("m", (0,), [1.0], error=0.1, beside={"rms": [5.0]}))
-    two = report(series("m", (0,), [1.0], error=0.1, beside={"rms": [6.0]}))
-    (row,) = compare([side("one", one), side("two", two)], "m.rms").rows(0)
+    made = [replace(series("m", (0,), [1.0], error=0.1, beside={"rms": [x]}), unit="loss")
+            for x in (5.0, 6.0)]  # fmt: skip
+    one, two = map(report, made)
+    found = compare([side("one", one), side("two", two)], "m.rms")
+    (row,) = found.rows(0)
     assert [n.value for n in row.numbers] == [5, 6]
+    assert found.unit == ""  # that of the metric, "loss", is not the companion's
     assert row.differences[0].why == "No error is known."
-    with pytest.raises(ReportError, match="no companion 'rm'") as caught:
+    with pytest.raises(UsageError, match="no companion 'rm'") as caught:
         compare([side("one", one), side("two", two)], "m.rm")
     assert "rms" in str(caught.value)
+
+
+def test_a_companion_of_an_exact_metric_is_exact() -> None:
+    made = [report(series("effective_lr", (0,), [1.0], beside={"lr": [x]})) for x in (0.1, 0.2)]
+    (row,) = compare([side("a", made[0]), side("b", made[1])], "effective_lr.lr").rows(0)
+    assert row.differences[0].outcome is Outcome.differs
 
 
 def test_a_step_is_a_place() -> None:
@@ -117,7 +127,17 @@ def test_a_step_is_a_place() -> None:
     assert (found.place(None), found.place(0)) == (1, 0)
     with pytest.raises(ReportError, match="not compared at step 3") as caught:
         found.place(3)
-    assert "step 0, step 5" in str(caught.value)
+    assert "--step 0, --step 5" in str(caught.value)
+
+
+def test_of_many_steps_the_nearest_three_are_offered() -> None:
+    made = report(series("m", tuple(range(0, 1000, 10)), np.ones(100)))
+    with pytest.raises(ReportError) as caught:
+        compare([side("one", made), side("two", made)], "m").place(503)
+    assert caught.value.remedy == "--step 490, --step 500, --step 510"
+    with pytest.raises(ReportError) as caught:
+        compare([side("one", made), side("two", made)], "m", By.last).place(503)
+    assert caught.value.remedy == "leave out --step: the last place is step 990"
 
 
 def test_errors_name_what_there_is() -> None:

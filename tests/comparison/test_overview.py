@@ -75,6 +75,21 @@ def test_lines_are_tested_together_and_medians_are_not() -> None:
     ]
 
 
+def test_a_median_is_known_as_one_whatever_its_words() -> None:
+    """A layer called `median.weight` is none; the median of what stands behind another axis is."""
+    of_one = [
+        report(series("m", (0,), [[x]], layers=("median.weight",), error=0.1)) for x in (1, 2)
+    ]
+    found = overview([side("one", of_one[0]), side("two", of_one[1])])
+    assert found.lines[0].of == "median.weight"
+    assert found.lines[0].row.differences[0].outcome is Outcome.differs
+    coords = {"form": ("out", "in"), "layer": ("a", "b")}
+    many = [report(series("m", (0,), [[[x, x], [x, x]]], coords=coords)) for x in (1, 2)]
+    found = overview([side("one", many[0]), side("two", many[1])])
+    assert found.lines[0].of == "form out, median of 2 layers"
+    assert "A median has no error" in found.lines[0].row.differences[0].why
+
+
 def test_seeds_of_a_median_are_tested() -> None:
     def of(*values: float) -> list[Report]:
         return [report(series("m", (0,), [[x, x]], layers=("a", "b"))) for x in values]

@@ -37,7 +37,8 @@ def test_failures_are_errors_and_what_is_open_warnings() -> None:
         "dyntools: hessian_top[rank=1]@last rose",
         "hessian_top[rank=1]@last rose from 20.1 to 24.3 (+21%), beyond 10%.",
     )
-    assert lines[2][1] == "dyntools: effective_rank[layer=4.weight]@last has no number"
+    assert lines[2][1] == "dyntools: effective_rank[layer=4.weight]@last no number"
+    assert lines[1][1] == "dyntools: sparsity[layer=2.weight]@max too high"
     assert lines[3][1] == "dyntools: hessian_trace@last not comparable"
 
 

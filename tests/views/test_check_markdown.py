@@ -8,6 +8,7 @@ import pytest
 
 from dyntools.views import check_markdown
 from dyntools.views.check_words import Judged
+from dyntools.views.markdown import code, with_code
 from tests.outcomes import HOSTILE, hostile, large, outcome
 
 COMMAND = "dyntools baseline run.h5 -o baseline.json"
@@ -48,12 +49,12 @@ def test_names_are_code_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("name", [*HOSTILE, "`", "``", " ", ""])
 def test_a_code_span_holds_any_name(name: str) -> None:
-    assert without_code(check_markdown.code(name)) == ""
-    assert "\n" not in check_markdown.code(name)
+    assert without_code(code(name)) == ""
+    assert "\n" not in code(name)
 
 
 def test_sentences_call_nobody() -> None:
-    text = check_markdown.text("hessian_top[0]@last, of 3 (and @octocat), is 100 % up.")
+    text = with_code("hessian_top[0]@last, of 3 (and @octocat), is 100 % up.")
     assert text == "`hessian_top[0]@last`, of 3 (and `@octocat`), is 100 % up."
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dyntools.checks.verdict import Check, Verdict
@@ -73,6 +75,20 @@ def test_the_last_line_tells_how_to_accept() -> None:
     assert check_words.last_line(Judged(outcome([ABOVE]), 1)).endswith("change the limit.")
     assert check_words.last_line(Judged(outcome([check()]), 0, command)) == "PASS: 1 check passed."
     assert "exit code is 0 as asked" in check_words.last_line(Judged(outcome(), 0, command))
+
+
+def test_a_bound_is_too_high_or_too_low() -> None:
+    """Nothing need have moved: 0 spikes against `above 20` have not fallen."""
+    low = replace(ABOVE, limit="sparsity@max above 40", now=0.0)
+    assert [check_words.mark_word(one) for one in (ABOVE, low)] == ["too high", "too low"]
+    assert check_words.mark_word(FAILED) == "rose"
+    for word in ("rose", "fell", "too high", "too low", "no number"):
+        assert word in check_words.LEGEND
+
+
+def test_the_foot_names_no_correction() -> None:
+    """Which of the two it was stands beside each p."""
+    assert "Holm" not in " ".join(check_words.foot(outcome()))
 
 
 def test_the_pass_nearest_to_its_limit() -> None:

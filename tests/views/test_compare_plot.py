@@ -47,6 +47,18 @@ def test_a_group_is_its_mean_over_its_seeds() -> None:
     assert {text.get_text() for text in axes.texts} == {"a", "b"}
 
 
+def test_one_seed_left_has_no_band() -> None:
+    """Its error is not known, and a band of no width would say that it is zero."""
+    sides = [side(n, report(series("m", (0, 1, 2), [1.0, 2.0, 3.0])),
+                  report(series("m", (0, 1, 2), [2.0, 4.0, np.nan])))
+             for n in "ab"]  # fmt: skip
+    (axes,) = compare_plot.metric_figure(compare(sides, "m")).axes
+    ends = [line.get_xdata()[-1] for line in axes.lines]
+    assert axes.lines[2].get_ydata().tolist() == [1.5, 3, 3]
+    drawn = np.concatenate([path.vertices for path in axes.collections[0].get_paths()])
+    assert drawn[:, 0].max() < max(ends)
+
+
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_views_are_drawn(suffix: str, tmp_path: Path) -> None:
     runs = [

@@ -19,6 +19,7 @@ from dyntools.comparison.overview import overview
 from dyntools.comparison.side import Side
 from dyntools.comparison.width_transfer import width_transfer
 from dyntools.log import Role
+from dyntools.measurement import Status
 from dyntools.views import compare_data, compare_series, compare_tables
 from dyntools.views.compare_sheet import Sheet, markdown, table
 from tests.comparison.reports import report, series, side
@@ -107,6 +108,47 @@ def test_the_overview_has_a_line_a_metric_and_says_what_is_left_out() -> None:
     assert "The same rules speak of all of them, or none does." in text
 
 
+@pytest.mark.parametrize("width", [80, 100])
+def test_what_a_headline_is_of_outlives_what_follows_from_it(width: int) -> None:
+    """A median over layers must not be read as the number of the network."""
+
+    def of(*values: float) -> Side:
+        layers = [f"{i}.weight" for i in range(12)]
+        made = [series("second_moment_snr", (0,), [np.full(12, x)], layers=layers) for x in values]
+        return side(f"{values[0]:.0f}-seeds", *map(report, made))
+
+    found = overview([of(100.1, 200.2, 300.3, 400.4), of(1100.1, 1200.2, 1300.3, 1400.4)])
+    text = printed(compare_tables.overview_sheets(found)[:1], width)
+    assert "median of 12 layers" in text
+    assert "differs" in text
+    assert ("relative" in text.splitlines()[2]) == (width == 100)
+
+
+def test_layers_with_a_number_for_a_name_are_sorted_and_ranks_are_not() -> None:
+    def of(coords: dict[str, tuple[str | float, ...]]) -> list[str]:
+        made = [side(n, report(series("m", (0,), [[1.0, 1.0 + i]], coords=coords)))
+                for i, n in enumerate("ab")]  # fmt: skip
+        return list(compare_tables.metric_sheet(compare(made, "m"), 0).names)
+
+    assert of({"layer": ("block 0", "block 1")}) == ["block 1", "block 0"]
+    assert of({"rank": (1, 2)}) == ["rank 1", "rank 2"]
+
+
+def test_a_metric_that_is_refused_is_named_once_and_so_is_its_report() -> None:
+    empty = series("m", (0,), [np.nan], status=[Status.skipped])
+    made = [report(series("m", (0,), [1.0]), series("n", (0,), [1.0])),
+            report(empty, series("n", (0,), [1.0]))]  # fmt: skip
+    found = overview([side("a", made[0]), side("b", made[1])])
+    assert "m was measured at no step in b-0.h5." in compare_tables.overview_sheets(found)[0].notes
+
+
+def test_the_level_that_was_asked_for_decides_how_many_seeds_would_do() -> None:
+    sides = [side(n, *(report(series("m", (0,), [x])) for x in values))
+             for n, values in (("a", (1, 2, 3)), ("b", (11, 12, 13)))]  # fmt: skip
+    text = printed([compare_tables.metric_sheet(compare(sides, "m", level=0.001), 0)], 200)
+    assert "7 a side could show a difference." in text  # 2 of C(14, 7) = 3432; of C(12, 6) = 924
+
+
 def test_too_few_seeds_are_said_with_the_number_that_would_do() -> None:
     sides = [side(n, *(report(series("m", (0,), [x])) for x in values))
              for n, values in (("a", (1, 2, 3)), ("b", (11, 12, 13)))]  # fmt: skip
@@ -118,14 +160,16 @@ def test_too_few_seeds_are_said_with_the_number_that_would_do() -> None:
 
 
 def test_markdown_is_a_table_in_which_names_are_no_markup() -> None:
-    layers = ("<script>|`x`",)
+    layers = ("<script>|`x`@user #1",)
     made = [side(n, report(series("m", (0,), [[x]], layers=layers, error=0.1)))
             for n, x in (("a_b", 1.0), ("*c*", 2.0))]  # fmt: skip
     found = compare(made, "m")
     text = markdown(compare_tables.metric_sheet(found, 0))
     assert "| entry | a\\_b | \\*c\\* | change |" in text
-    assert "\\<script\\>\\|\\`x\\`" in text
+    assert "&lt;script&gt;\\|\\`x\\`" in text
     assert "<script>" not in text
+    assert "@user" not in text  # who would be notified
+    assert "#1" not in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len({line.replace("\\|", "").count("|") for line in rows}) == 1
 
@@ -147,7 +191,10 @@ def test_json_has_every_place_and_is_strict() -> None:
     }  # fmt: skip
     assert metric["rows"][3]["differences"][0]["outcome"] == "differs"
     assert metric["only"] == {"d.weight": ["wide"]}
-    json.dumps(compare_data.overview_json(overview(sides)), allow_nan=False)
+    whole = compare_data.overview_json(overview(sides))
+    json.dumps(whole, allow_nan=False)
+    for one in (found, whole):
+        assert (one["schema"], one["schema_version"]) == ("dyntools-compare", "1.0.0")
 
 
 def test_csv_has_a_line_a_number() -> None:
@@ -185,6 +232,20 @@ def test_coordinate_check_shows_the_exponent() -> None:
     assert "near 0 in every layer" in text
 
 
+def test_views_promise_the_keys_of_the_page_and_no_more() -> None:
+    """docs/reference/json.md; `Curves.behind` is nobody's business."""
+    plain = compare_data.view_json("width-transfer", width_transfer(widths(), {}))
+    assert set(plain) == {"schema", "schema_version", "view", "sides", "widths", "curves",
+                          "sentence"}  # fmt: skip
+    assert set(plain["curves"][0]) == {
+        "metric", "entry", "places", "values", "spread", "p", "power", "median_spread",
+        "smallest_p", "verdict",
+    }  # fmt: skip
+    plain = compare_data.view_json("coordinate-check", coordinate_check(widths(), {}))
+    assert set(plain["fits"][0]) == {"layer", "first", "last", "values"}
+    assert set(plain["fits"][0]["last"]) == {"exponent", "error", "points", "left_out", "flat"}
+
+
 def test_sensitivity_marks_what_diverged() -> None:
     sides = [
         side(f"{rate:g}", report(log={Role.learning_rate: [rate], Role.validation_loss: [2.0, x]}))
@@ -195,5 +256,6 @@ def test_sensitivity_marks_what_diverged() -> None:
     assert "2.00!" in text
     assert "LR sensitivity 0.667 over 3 rates from 0.001 to 0.1; best 0.500 at 0.01." in text
     plain = compare_data.view_json("lr-sensitivity", found)
+    assert list(plain) == ["schema", "schema_version", "view", "loss", "recipes", "one_grid"]
     assert plain["recipes"][0]["value"] == pytest.approx(2 / 3)
     json.dumps(plain, allow_nan=False)
