@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,10 @@ import torch
 
 from dyntools import cli
 from tests.small_run import write_small_run
+
+# In the background of a shell pytest begins with SIGINT ignored, and so would every process that it
+# starts: those that tests interrupt would never end.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
