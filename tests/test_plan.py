@@ -42,13 +42,13 @@ def test_a_mistaken_request_is_answered_with_the_nearest(
 
 def test_without_options_everything_the_files_allow(small_run: Path) -> None:
     plan = make_plan(open_run(small_run))
-    absent = {"problem", "optimizer", "moments"}
+    absent = {"problem", "optimizer", "moments", "gradients"}
     able = {metric.name for metric in METRICS if not absent & set(metric.needs)}
     assert {task.name for task in plan.tasks} == able
     assert set(plan.left_out) == {metric.name for metric in METRICS} - able
     assert "--estimate-second-moments" in plan.left_out["second_moment_snr"]
     assert "--problem FILE.py:NAME" in plan.left_out["hessian_top"]
-    assert len(by_reason(plan.left_out)) == 2
+    assert len(by_reason(plan.left_out)) == 3  # moments, gradients of training, the loss
 
 
 def test_second_moments_may_be_estimated_where_there_is_a_loss(small_run: Path) -> None:
