@@ -103,6 +103,13 @@ class Report:
         """The unit in which the checkpoints count: step, epoch, save, or index."""
         return str(self.attributes.get("step_unit", "step"))
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the parameters, as far as the report knows them."""
+        found = self.attributes.get("shapes")
+        known = found if isinstance(found, Mapping) else {}
+        return {str(name): tuple(map(int, shape)) for name, shape in known.items()}
+
     def __getitem__(self, metric: str) -> Series:
         if metric not in self.series:
             raise ReportError(

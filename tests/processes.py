@@ -13,16 +13,7 @@ FIXTURES = ROOT / "fixtures"
 
 def python(code: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """A fresh interpreter, for what must not be seen from this one (imports, kills, memory)."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=cwd,
-        check=False,
-        timeout=300,
-    )
+    return _run(["-c", code, *arguments], cwd)
 
 
 # A process that used DistributedDataParallel keeps gloo's threads after `destroy_process_group`,
@@ -35,18 +26,21 @@ def torchrun(
     count: int, *arguments: str, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """`count` processes of `python …` under torchrun, on a free port; with gloo on the CPU."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
     for _ in range(3):
-        done = subprocess.run(
-            [*launcher, f"--nproc-per-node={count}", *arguments],
-            capture_output=True,
-            text=True,
-            env=environment,
-            cwd=cwd,
-            check=False,
-            timeout=300,
-        )
+        done = _run([*launcher, *arguments], cwd)
         if TORCH_ABORTED_AT_EXIT not in done.stderr:
             break
     return done
+
+
+def _run(arguments: list[str], cwd: Path | None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        cwd=cwd,
+        check=False,
+        timeout=300,
+    )

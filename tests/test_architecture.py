@@ -15,7 +15,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # From the ground up; a module imports from lower layers and, within its own, what is listed below.
 LAYERS = (
-    ("errors", "measurement"),
+    ("errors", "measurement", "whole_file"),
     ("log", "checkpoint", "matrix", "layer_kinds", "forms", "recipe"),
     ("report", "moments"),
     ("journal", "hdf5"),

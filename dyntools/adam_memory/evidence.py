@@ -71,7 +71,7 @@ def evidence_of(
         )
     by_metric = {one.series.metric: one for one in found}
     kinds = kinds or kinds_from(report.attributes)
-    tensors, left_out = tensors_of(by_metric, kinds, _shapes(report))
+    tensors, left_out = tensors_of(by_metric, kinds, report.shapes)
     snr = by_metric.get(SNR)
     return Evidence(
         tensors,
@@ -104,13 +104,6 @@ def without(evidence: Evidence, *labels: str) -> Evidence:
         for tensor in evidence.tensors
     )
     return replace(evidence, tensors=tuple(tensors))
-
-
-def _shapes(report: Report) -> dict[str, tuple[int, ...]]:
-    """Of the parameters, as far as the report says."""
-    found = report.attributes.get("shapes")
-    known = found if isinstance(found, Mapping) else {}
-    return {str(name): tuple(map(int, shape)) for name, shape in known.items()}
 
 
 def _any(ok: NDArray[np.bool_]) -> NDArray[np.bool_]:

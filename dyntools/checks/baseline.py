@@ -7,9 +7,7 @@ same bytes and a change of the training is a readable diff. docs/reference/check
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from dyntools.checks.quantity import Quantity
 from dyntools.checks.reading import read_off
 from dyntools.errors import ReportError, UsageError
 from dyntools.report import Report
+from dyntools.whole_file import write_whole
 
 SCHEMA = "dyntools-baseline"
 SCHEMA_VERSION = "1.1.0"  # semantic: a reader accepts every file of its major version
@@ -58,14 +57,8 @@ def write(baseline: Baseline, path: Path) -> None:
             where=str(path),
             remedy="another path with -o, or remove it",
         )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "xb") as file:
-            file.write(text_of(baseline).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        write_whole(path, text_of(baseline).encode())
     except OSError as error:
         raise ReportError(
             "The baseline could not be written.",
@@ -73,9 +66,6 @@ def write(baseline: Baseline, path: Path) -> None:
             found=str(error),
             remedy="another path with -o",
         ) from error
-    finally:
-        with suppress(OSError):  # such as: what should be its folder is a file
-            temporary.unlink()
 
 
 def text_of(baseline: Baseline) -> str:

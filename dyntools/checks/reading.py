@@ -79,9 +79,8 @@ def _of_report(report: Report, limit: Limit) -> Part | None:
         for entry, sample in zip(product(*labels), samples, strict=True)
         if sample is not None
     }
-    shapes = report.attributes.get("shapes")
     about = _about(series, limit, int(end_of(report, series)))
-    return Part(about, entries, shapes if isinstance(shapes, Mapping) else {})
+    return Part(about, entries, report.shapes)
 
 
 def _about(series: Series, limit: Limit, end: int) -> Quantity:

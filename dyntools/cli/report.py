@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +10,7 @@ import typer
 
 from dyntools.cli import terminal
 from dyntools.errors import ReportError, UsageError
+from dyntools.whole_file import write_whole
 
 
 class Format(StrEnum):
@@ -80,18 +79,8 @@ def _check(target: Path, reports: list[Path], *, force: bool) -> None:
 
 
 def _write(text: str, target: Path) -> None:
-    """Whole or not at all: beside its place first, then moved there."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with open(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            os.chmod(name, 0o666 & ~_umask())
-            os.replace(name, target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(target, text.encode())
     except OSError as error:
         raise ReportError(
             "The page cannot be written there.",
@@ -99,9 +88,3 @@ def _write(text: str, target: Path) -> None:
             found=str(error),
             remedy="-o FILE.html, in a folder that may be written",
         ) from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -36,7 +36,7 @@ def widths(sides: Sequence[Side], said: Mapping[str, float]) -> Given:
     """The width of each side. Raises UsageError where the shapes do not tell it."""
     if told := _told(sides, said, "width"):
         return told
-    shapes = [_shapes(side) for side in sides]
+    shapes = [side.reports[0].shapes for side in sides]
     shared = [name for name in shapes[0] if all(name in other for other in shapes)]
     sizes: Counter[tuple[int, ...]] = Counter()
     for name in shared:
@@ -117,13 +117,6 @@ def _known_names(sides: Sequence[Side], said: Mapping[str, float]) -> None:
     for name in said:
         if name not in names:
             raise UsageError(f"--x names no run: {name!r}.", remedy=nearest(name, names))
-
-
-def _shapes(side: Side) -> dict[str, tuple[int, ...]]:
-    shapes = side.reports[0].attributes.get("shapes")
-    if not isinstance(shapes, Mapping):
-        return {}
-    return {str(name): tuple(int(n) for n in shape) for name, shape in shapes.items()}
 
 
 def _proportional(one: tuple[int, ...], two: tuple[int, ...]) -> bool:

@@ -6,11 +6,12 @@ shape of the tensor. Steps are left to the alignment, which has chosen them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from dyntools.checks.comparable import unlike
 from dyntools.checks.quantity import Quantity
+from dyntools.checks.tensor_shapes import shape_of
 from dyntools.comparison.entries import Label
 from dyntools.comparison.side import Side
 from dyntools.report import Report
@@ -61,16 +62,11 @@ def _shapes(
     dims = first.series[name].dims
     if "layer" not in dims:
         return ""
-    layer = str(label[dims.index("layer")])
-    one = _shape(first, layer)
+    at = (("layer", str(label[dims.index("layer")])),)
+    one = shape_of([first.shapes], at)
     for other in others:
-        two = _shape(other, layer)
+        two = shape_of([other.shapes], at)
         if one and two and one != two:
             a, b = ("×".join(map(str, shape)) for shape in (one, two))
             return f"The tensor has another shape: {a} in {names[0]}, {b} in {names[1]}."
     return ""
-
-
-def _shape(report: Report, layer: str) -> tuple[int, ...]:
-    shapes = report.attributes.get("shapes")
-    return tuple(shapes.get(layer, ())) if isinstance(shapes, Mapping) else ()

@@ -16,8 +16,6 @@ Scales stand in each group and none in the root, because groups have steps of th
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 import h5py
@@ -26,6 +24,7 @@ from dyntools.errors import ReportError
 from dyntools.hdf5.reading import read_report
 from dyntools.hdf5.writing import write_report
 from dyntools.report import Report
+from dyntools.whole_file import write_whole
 
 SCHEMA = "dyntools-report"
 SCHEMA_VERSION = "1.0.0"  # semantic: readers accept every file of the same major version
@@ -33,7 +32,7 @@ LIBVER = ("v110", "v110")  # HDF5 of 2016 and later: half the size of older layo
 
 
 def write(report: Report, path: Path) -> None:
-    """Write `path` atomically: built in memory, a temporary file beside it, fsync, rename.
+    """Write `path` atomically, from a file built in memory.
 
     HDF5 itself never touches the disk: a full one makes its library crash. Raises ReportError.
     """
@@ -44,17 +43,8 @@ def write(report: Report, path: Path) -> None:
         write_report(file, report)
         file.flush()
         content = file.id.get_file_image()
-    temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        temporary = Path(name)
-        with open(handle, "wb") as raw:
-            raw.write(content)
-            raw.flush()
-            os.fsync(raw.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        os.replace(temporary, path)
+        write_whole(path, content)
     except OSError as error:
         raise ReportError(
             "The report could not be written.",
@@ -62,9 +52,6 @@ def write(report: Report, path: Path) -> None:
             found=str(error),
             remedy="free some space, or another path with -o; --resume keeps what was measured",
         ) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def check_replaceable(path: Path, *, force: bool) -> None:
@@ -100,12 +87,6 @@ def _is_report(path: Path) -> bool:
             return bool(file.attrs.get("schema") == SCHEMA)
     except OSError:
         return True  # HDF5 that ends early: a report that was cut
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def read(path: Path) -> Report:

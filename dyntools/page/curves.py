@@ -27,7 +27,7 @@ from dyntools.page.plot import (
 from dyntools.report import Series
 from dyntools.views.apart import apart
 from dyntools.views.dims import chance
-from dyntools.views.lines import THRESHOLD, level_of, lines_of, names_of, spans_decades
+from dyntools.views.lines import THRESHOLD, last_known, level_of, lines_of, names_of, spans_decades
 from dyntools.views.names import printable
 from dyntools.views.numbers import number
 from dyntools.views.quantities import quantity
@@ -138,15 +138,13 @@ def name_ends(
     colours: Sequence[str],
 ) -> tuple[Label, ...]:
     """The name of each line (S, n) beside its end, moved apart from the others."""
-    known = [j for j, name in enumerate(names) if name and np.isfinite(y[:, j]).any()]
-    last = [int(np.flatnonzero(np.isfinite(y[:, j]))[-1]) for j in known]
-    wanted = np.array([y[i, j] for i, j in zip(last, known, strict=True)])
-    if not known:
+    last = last_known(y, names)
+    if not last:
         return ()
-    places = apart(wanted, SPACING, box.top, box.bottom)
+    places = apart(np.array([y[i, j] for i, j in last]), SPACING, box.top, box.bottom)
     return tuple(
         Label(box.right + GAP, float(place), names[j], colours[j], float(x[i]), float(y[i, j]))
-        for i, j, place in zip(last, known, places, strict=True)
+        for (i, j), place in zip(last, places, strict=True)
     )
 
 

@@ -20,6 +20,7 @@ from dyntools.views.lines import (
     FEW,
     THRESHOLD,
     indexed,
+    last_known,
     level_of,
     lines_of,
     names_of,
@@ -156,14 +157,13 @@ def _name_lines(
     names: Sequence[str],
     colours: Sequence[object],
 ) -> None:
-    named = [j for j in range(len(names)) if names[j] and np.isfinite(values[:, j]).any()]
-    last = [int(np.flatnonzero(np.isfinite(values[:, j]))[-1]) for j in named]
+    last = last_known(values, names)
     label_ends(
         axes,
-        [float(values[i, j]) for i, j in zip(last, named, strict=True)],
-        [names[j] for j in named],
-        [colours[j] for j in named],
-        [float(x[i]) for i in last],
+        [float(values[i, j]) for i, j in last],
+        [names[j] for _, j in last],
+        [colours[j] for _, j in last],
+        [float(x[i]) for i, _ in last],
     )
 
 

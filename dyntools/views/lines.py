@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,6 +34,13 @@ def lines_of(series: Series, array: NDArray[np.float64] | None) -> NDArray[np.fl
     """(S, n) of an array over the measured steps."""
     rows = measured_rows(series)
     return None if array is None else array[rows].reshape(len(rows), -1)
+
+
+def last_known(values: NDArray[np.float64], names: Sequence[str]) -> list[tuple[int, int]]:
+    """Row and line of the last number of each line that has a name and a number; of (S, n)."""
+    known = np.isfinite(values)
+    named = [j for j, name in enumerate(names) if name and known[:, j].any()]
+    return [(int(np.flatnonzero(known[:, j])[-1]), j) for j in named]
 
 
 def level_of(series: Series) -> NDArray[np.float64] | None:
