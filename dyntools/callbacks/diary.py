@@ -20,9 +20,18 @@ class Diary:
     """An open journal at `path`; a file that is there already is kept under another name."""
 
     def __init__(
-        self, path: Path, requests: Requests, shapes: Mapping[str, tuple[int, ...]], budget: float
+        self,
+        path: Path,
+        requests: Requests,
+        shapes: Mapping[str, tuple[int, ...]],
+        *,
+        budget: float,
+        recipe: Mapping[str, float],
     ) -> None:
-        """shapes: of the parameters. budget: the share of wall time that measuring may take."""
+        """shapes: of the parameters. budget: the share of wall time that measuring may take.
+
+        recipe: what a person told of the training.
+        """
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         _set_aside(path)
@@ -35,6 +44,7 @@ class Diary:
                 "step_unit": UNIT,
                 "identity": uuid4().hex[:16],  # no two live recordings are the same
                 "budget": budget,
+                "recipe": dict(recipe),
                 "left_out_metrics": dict(requests.left_out),
                 "shapes": {name: list(shape) for name, shape in shapes.items()},
                 **provenance.surroundings(),

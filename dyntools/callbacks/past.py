@@ -24,6 +24,7 @@ from dyntools.live import snapshot_of
 from dyntools.log import Log
 from dyntools.problem import Problem
 from dyntools.problem.matching import bare
+from dyntools.recipe import NOTHING, Recipe
 from dyntools.run import parameters
 from dyntools.snapshot import Snapshot, Tensors
 
@@ -43,8 +44,10 @@ class Past:
         start: int = 0,
         initial: Initial = None,
         device: torch.device | str = "cpu",
+        recipe: Recipe = NOTHING,
     ) -> None:
         self._model, self._optimizer, self._problem = model, optimizer, problem
+        self._recipe = recipe
         self._needs_previous = requests.need("previous")
         self._gradients = requests.need("gradients")
         device = torch.device(device)
@@ -74,6 +77,7 @@ class Past:
             earlier=self._earlier,
             log=log,
             gradients=self._gradients,
+            recipe=self._recipe,
         )
 
     def keep(self, snapshot: Snapshot) -> None:

@@ -38,6 +38,7 @@ from dyntools.callbacks.unfit import refuse_unfit, speaks
 from dyntools.journal import Row
 from dyntools.measuring import Advance, measure_all
 from dyntools.plan import Task
+from dyntools.recipe import NOTHING, Recipe
 
 if TYPE_CHECKING:
     from dyntools.problem import Problem
@@ -59,6 +60,7 @@ class Recorder:
     initial: the weights before training, a checkpoint or a state dict; those of the model now where
         start is 0, else unknown.
     copies: the device on which weights of steps that have passed are kept.
+    recipe: what neither the optimizer nor the log tells, such as `Recipe(batch_size=256)`.
 
     Raises UsageError, here and never later, for a metric or setting that does not exist, and for a
     model whose parameters are cut over processes.
@@ -78,6 +80,7 @@ class Recorder:
         start: int = 0,
         initial: Initial = None,
         copies: torch.device | str = "cpu",
+        recipe: Recipe = NOTHING,
     ) -> None:
         refuse_unfit(model)
         self._requests = Requests.of(metrics, schedule or every(EVERY), problem, optimizer)
@@ -96,8 +99,11 @@ class Recorder:
                 start=start,
                 initial=initial,
                 device=copies,
+                recipe=recipe,
             )
-        self._diary = Diary(Path(path), self._requests, self._past.shapes, budget)
+        self._diary = Diary(
+            Path(path), self._requests, self._past.shapes, budget=budget, recipe=recipe.told
+        )
         self._cleanup.callback(self._seal)
         self._cleanup.enter_context(on_ending(self.close))
 

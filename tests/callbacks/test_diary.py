@@ -23,7 +23,7 @@ def opened(path: Path, budget: float = 0.05) -> Diary:
     optimizer = torch.optim.SGD(nn.Linear(2, 2).parameters(), lr=0.1)
     requests = Requests.of("low-memory", every(1), None, optimizer)
     requests = Requests({**requests.tasks, **_weight_norm().tasks}, {"hessian_top": "no problem"})
-    return Diary(path, requests, {"w": (2, 3)}, budget)
+    return Diary(path, requests, {"w": (2, 3)}, budget=budget, recipe={})
 
 
 def _weight_norm() -> Requests:

@@ -22,6 +22,7 @@ from dyntools.gathering import report_of_journal
 from dyntools.journal import Journal
 from dyntools.metrics import find
 from dyntools.plan import Task
+from dyntools.recipe import Recipe
 from dyntools.snapshot import Snapshot
 
 
@@ -216,6 +217,19 @@ def test_what_is_broken_off_is_no_row_and_no_strike(tmp_path: Path) -> None:
     assert report.series["hessian_top"].steps.tolist() == [5]
     assert report.series["hessian_top"].ok.all()
     assert not any("it raised" in note for note in report.notes)
+
+
+def test_a_recipe_reaches_the_metrics_and_the_report(tmp_path: Path) -> None:
+    """The timescale of AdamW is 1/(ηλ): 100 with the decay that is told."""
+    told = Recipe(weight_decay=0.1)
+    with opened(tmp_path, ["hyperparameters"], recipe=told) as recorder:
+        for step in range(1, 3):
+            recorder.step(step, loss=1.0, lr=0.1)
+    report = read_report(tmp_path / "live.h5")
+    assert report.attributes["recipe"] == {"weight_decay": 0.1}
+    series = report["hyperparameters"]
+    column = [str(name) for name in series.coords["law"]].index("timescale_steps")
+    assert series.values[-1, column] == pytest.approx(100.0)
 
 
 def test_parameters_that_are_cut_are_refused() -> None:
