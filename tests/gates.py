@@ -16,6 +16,7 @@ import numpy as np
 from dyntools import hdf5
 from dyntools.measurement import Status
 from dyntools.report import CheckpointRow, Report, Series
+from tests.conftest import Outcome
 from tests.views.conftest import make_series
 
 LAYERS = ("0.weight", "2.weight", "4.weight")
@@ -26,6 +27,7 @@ RANK, TOP, TRACE = (
     "hessian_top[0]@last within 10%",
     ("hessian_trace@last within 1%"),
 )
+LIMITS = ("--limit", RANK, "--limit", TOP)
 
 
 def gate_report(
@@ -76,3 +78,8 @@ def lost(series: Series, status: Status = Status.failed) -> dict[str, Any]:
     values, codes = series.values.copy(), series.status.copy()
     values[-1], codes[-1] = np.nan, status
     return {"values": values, "status": codes}
+
+
+def last(outcome: Outcome) -> str:
+    """The last line that a command printed, which is its verdict."""
+    return outcome.out.rstrip().splitlines()[-1]
