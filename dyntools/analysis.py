@@ -24,9 +24,11 @@ from dyntools.log import Log, Role
 from dyntools.measuring import UNREADABLE, device_of, measure_all
 from dyntools.meter import Meter, Progress
 from dyntools.plan import Plan, Task
-from dyntools.problem.record import sentence
+from dyntools.problem.guards import check_products
+from dyntools.problem.record import sentence, validation_sentence
 from dyntools.problem.second_moments import refuse_too_large
 from dyntools.problem.user_code import blamed
+from dyntools.problem.validation import validation_risk
 from dyntools.ranks import ALONE
 from dyntools.report import Report
 from dyntools.run import Run, log_snapshots, snapshots
@@ -186,7 +188,8 @@ def _check_problem(run: Run, plan: Plan, steps: Sequence[int], device: torch.dev
     """Bind the problem to the first step that can be read, the same one for every shard.
 
     One checkpoint may be at fault and not the problem (a run that starts or ends in NaN): only when
-    the last step refuses it too is it refused. At other steps that is a row with its reason.
+    the last step refuses it too is it refused. At other steps that is a row with its reason. Of a
+    plan without products no second derivative is asked for.
     """
     if plan.problem is None:
         return
@@ -197,6 +200,10 @@ def _check_problem(run: Run, plan: Plan, steps: Sequence[int], device: torch.dev
         try:
             with blamed(plan.problem):
                 risk = snapshot.risk()
+                if any(task.metric.products for task in plan.of_weights):
+                    check_products(risk)
+                if any("validation" in task.metric.needs for task in plan.of_weights):
+                    validation_risk(risk)
                 if plan.estimate is not None:
                     refuse_too_large(risk, plan.estimate)
             return
@@ -225,8 +232,12 @@ def _opened(path: Path, *, append: bool) -> Journal:
 
 def _entries(run: Run, plan: Plan, device: torch.device) -> list[dict[str, object]]:
     log_unit = run.log.unit if run.log is not None else run.step_unit
-    probe = "" if plan.problem is None else sentence(plan.problem, device)
-    entries = [task.entry(run.step_unit, probe, plan.estimate) for task in plan.of_weights]
+    problem = plan.problem
+    probe = "" if problem is None else sentence(problem, device)
+    held_out = "" if problem is None else validation_sentence(problem, device)
+    entries = [
+        task.entry(run.step_unit, probe, plan.estimate, held_out) for task in plan.of_weights
+    ]
     return entries + [task.entry(log_unit) for task in plan.of_log]
 
 

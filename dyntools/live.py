@@ -32,6 +32,7 @@ def snapshot_of(
     problem: Problem | None = None,
     initial: Snapshot | None = None,
     previous: Snapshot | None = None,
+    final: Snapshot | None = None,
     earlier: Snapshot | None = None,
     log: Log | None = None,
     gradients: bool = False,
@@ -40,10 +41,11 @@ def snapshot_of(
 ) -> Snapshot:
     """The model as it is now, on the device of its parameters.
 
-    previous, initial: snapshots of copies, as these tensors change with training. earlier: the
-    snapshot measured last, for warm starts. log: what the loop has logged so far. gradients: those
-    that lie in `.grad` now, which are read when a metric asks. kinds: what part of the network each
-    tensor is. recipe: what the loop knows and neither the optimizer nor the log holds.
+    previous, initial: snapshots of copies, as these tensors change with training. final: of the end
+    of the run, where that is known. earlier: the snapshot measured last, for warm starts. log: what
+    the loop has logged so far. gradients: those that lie in `.grad` now, which are read when a
+    metric asks. kinds: what part of the network each tensor is. recipe: what the loop knows and
+    neither the optimizer nor the log holds.
     """
     params = {bare(n): p.detach() for n, p in model.named_parameters() if p.requires_grad}
     frozen = {bare(n): p.detach() for n, p in model.named_parameters() if not p.requires_grad}
@@ -53,6 +55,7 @@ def snapshot_of(
         Tensors.of(params),
         initial=initial,
         previous=previous,
+        final=final,
         log=log,
         device=next(iter(params.values())).device if params else torch.device("cpu"),
         config=config_of(model),

@@ -28,6 +28,7 @@ MISSING = {
     "params": "there is no checkpoint: give a directory that holds some",
     "initial": "the initial weights are not known: give them with --initial CHECKPOINT",
     "previous": "it compares with the checkpoint before, and there is none",
+    "final": "it compares with the last checkpoint of the run, and there is no other one",
     "log": "there is no training log: give one with --logs PATH",
     "optimizer": "the checkpoint holds no optimizer state",
     "moments": "the checkpoint holds no optimizer state: estimate its second moments with"
@@ -35,6 +36,8 @@ MISSING = {
     "gradients": "no checkpoint holds the gradients of training: measure live, with a Recorder, or"
     " give the loss with --problem FILE.py:NAME",
     "problem": "the loss of the run is not known: give it with --problem FILE.py:NAME",
+    "validation": "there are no validation examples: give them with Problem(…, validation=…), or"
+    " with --validation FILE beside a text",
 }
 
 
@@ -50,12 +53,16 @@ class Task:
         return self.metric.name
 
     def entry(
-        self, step_unit: str, probe: str = "", estimate: Estimate | None = None
+        self,
+        step_unit: str,
+        probe: str = "",
+        estimate: Estimate | None = None,
+        validation: str = "",
     ) -> dict[str, object]:
         """What the journal and the report say of this metric beside its numbers.
 
         probe: the examples that a metric with a problem was measured on. estimate: how second
-        moments were found where none were saved.
+        moments were found where none were saved. validation: the examples held out from training.
         """
         metric = self.metric
         of_probe = {}
@@ -63,6 +70,8 @@ class Task:
             of_probe = {"probe": probe, "second_moments": estimate.sentence}
         elif probe and {"problem", "gradients"} & set(metric.needs):
             of_probe = {"probe": probe}
+        if validation and "validation" in metric.needs:
+            of_probe["validation"] = validation
         return {
             "metric": metric.name,
             "group": metric.group,
@@ -168,12 +177,14 @@ def lacking_in(
         "params": any(parameters(checkpoint)[0] for checkpoint in run.checkpoints),
         "initial": run.initial is not None,
         "previous": len(run.checkpoints) > 1,
+        "final": len(run.checkpoints) > 1,
         "log": run.log is not None and bool(run.log.curves),
         "optimizer": any(checkpoint.has_optimizer for checkpoint in run.checkpoints),
         "moments": any(checkpoint.has_optimizer for checkpoint in run.checkpoints)
         or (estimate is not None and problem is not None),
         "gradients": problem is not None,
         "problem": problem is not None,
+        "validation": problem is not None and problem.validation is not None,
     }
     missing = {**MISSING, "params": _no_parameters(run), "problem": _no_problem(run)}
     lacks = {task.name: [need for need in task.metric.needs if not has[need]] for task in tasks}
@@ -245,10 +256,12 @@ def lacking(metric: Metric, snapshot: Snapshot) -> str:
         "params": len(snapshot.params) > 0,
         "initial": snapshot.initial is not None,
         "previous": snapshot.previous is not None,
+        "final": snapshot.final is not None,
         "log": snapshot.log is not None,
         "optimizer": snapshot.open_optimizer is not None,
         "moments": snapshot.open_optimizer is not None or snapshot.estimate is not None,
         "gradients": snapshot.gradients is not None or snapshot.problem is not None,
         "problem": snapshot.problem is not None,
+        "validation": snapshot.problem is not None and snapshot.problem.validation is not None,
     }
     return next((MISSING[need] for need in metric.needs if not has.get(need, False)), "")

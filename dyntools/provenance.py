@@ -24,7 +24,7 @@ from dyntools.errors import CheckpointError
 from dyntools.journal import encode_log
 from dyntools.plan import Plan
 from dyntools.problem.loading import code_digest
-from dyntools.problem.record import record, sentence
+from dyntools.problem.record import record, sentence, validation_sentence
 from dyntools.run import parameters
 
 if TYPE_CHECKING:
@@ -79,17 +79,32 @@ def identity(run: Run, plan: Plan, device: torch.device, steps: Sequence[int]) -
     content = {
         "checkpoints": [(row.step, row.fingerprint) for row in run.rows if row.status == "ok"],
         "initial": _fingerprint(run.initial) if run.initial else "",
+        **_final(run, plan),
         "log": "" if run.log is None else _digest(encode_log(run.log)),
         "steps": list(steps),
         "kinds": list(run.kinds.given),
         "recipe": run.recipe.told,
         "metrics": [task.entry("", estimate=plan.estimate) for task in plan.tasks],
         "problem": None if plan.problem is None else sentence(plan.problem, device),
+        **_validation(plan, device),
         "code": "" if plan.problem is None else code_digest(plan.problem.source),
         "device": device.type,
         "versions": [version(library) for library in LIBRARIES],
     }
     return _digest(content)
+
+
+def _validation(plan: Plan, device: torch.device) -> dict[str, str]:
+    """The examples held out from training, where there are any."""
+    told = "" if plan.problem is None else validation_sentence(plan.problem, device)
+    return {"validation": told} if told else {}
+
+
+def _final(run: Run, plan: Plan) -> dict[str, str]:
+    """The last checkpoint, for the metrics that compare every other one with it."""
+    if not any("final" in task.metric.needs for task in plan.tasks):
+        return {}
+    return {"final": _fingerprint(run.checkpoints[-1])}
 
 
 def _fingerprint(checkpoint: Checkpoint) -> str:

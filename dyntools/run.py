@@ -69,7 +69,8 @@ def snapshots(
 
     The previous checkpoint is always the neighbour on disk, so the numbers of a step do not depend
     on which other steps were selected; iterations start from what the step yielded before has
-    found, which moves their numbers within their errors.
+    found, which moves their numbers within their errors. The final one is the last of the run,
+    whether selected or not.
     """
 
     def bare_of(checkpoint: Checkpoint) -> Snapshot:
@@ -77,6 +78,8 @@ def snapshots(
 
     wanted = set(run.steps if steps is None else steps)
     start = None if run.initial is None else bare_of(run.initial)
+    last = run.checkpoints[-1] if run.checkpoints else None
+    end = start if last is run.initial or last is None else bare_of(last)
     previous: Snapshot | None = None
     earlier: Snapshot | None = None
     for position, checkpoint in enumerate(run.checkpoints):
@@ -90,7 +93,9 @@ def snapshots(
         bare = bare_of(checkpoint)
         if start is not None and checkpoint is run.initial:
             bare = start
-        yield replace(bare, initial=start, previous=previous, log=log, earlier=earlier)
+        elif end is not None and checkpoint is last:
+            bare = end
+        yield replace(bare, initial=start, previous=previous, final=end, log=log, earlier=earlier)
         if earlier is not None:
             earlier.forget_vectors()
         previous = earlier = bare

@@ -81,7 +81,8 @@ class Snapshot:
     """A model at one step.
 
     params: trainable tensors by name, wrapper prefixes stripped, tied ones once.
-    initial: the same model before training, `previous`: at the checkpoint before this one.
+    initial: the same model before training, `previous`: at the checkpoint before this one, `final`:
+        at the last one of its run; None for a model that still trains.
     log: the training log up to and including this step.
     config: what is known of the architecture (for the layout of fused projections).
     buffers: what else the model holds, such as running statistics.
@@ -111,6 +112,7 @@ class Snapshot:
     kinds: Kinds = BY_NAME
     estimate: Estimate | None = None
     recipe: Recipe = NOTHING
+    final: Snapshot | None = None
     _one: str | None = None
     _moments: list[OptimizerState | None] = field(default_factory=list, repr=False)
     _computed: dict[Hashable, object] = field(default_factory=dict, repr=False)
@@ -120,6 +122,20 @@ class Snapshot:
         if key not in self._computed:
             self._computed[key] = compute()
         return cast("T", self._computed[key])
+
+    def attempted(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """As `once`, of what may raise ProblemError: that is raised again, and not met anew."""
+
+        def attempt() -> T | ProblemError:
+            try:
+                return compute()
+            except ProblemError as error:
+                return error
+
+        found = self.once(key, attempt)
+        if isinstance(found, ProblemError):
+            raise found
+        return found
 
     def known(self, key: Hashable) -> object | None:
         """What `once` computed under this key, None if nothing did."""
@@ -141,23 +157,12 @@ class Snapshot:
         if not self._moments:
             state = self.optimizer
             if self.estimate is not None and (state is None or not has_moments(state)):
-                state = self._estimated(self.estimate)
+                estimate = self.estimate
+                state = self.attempted("estimated", lambda: estimated(self.risk(), estimate))
             if state is not None and self._one is not None:
                 state = state.only(self._one)
             self._moments.append(state)
         return self._moments[0]
-
-    def _estimated(self, estimate: Estimate) -> OptimizerState:
-        def attempt() -> OptimizerState | ProblemError:
-            try:
-                return estimated(self.risk(), estimate)
-            except ProblemError as error:
-                return error  # once for all tensors
-
-        found = self.once("estimated", attempt)
-        if isinstance(found, ProblemError):
-            raise found
-        return found
 
     def tensors(self) -> tuple[str, ...]:
         """Parameters, and behind them what only the optimizer knows, as `param[3] (16, 8)`."""
@@ -182,18 +187,12 @@ class Snapshot:
         Raises ProblemError as `risk` does.
         """
 
-        def attempt() -> Mapping[str, Tensor] | ProblemError:
-            try:
-                risk = self.risk()
-                parts = risk.layout.split(risk.gradient())
-            except ProblemError as error:
-                return error  # once for all tensors
+        def compute() -> Mapping[str, Tensor]:
+            risk = self.risk()
+            parts = risk.layout.split(risk.gradient())
             return dict(zip(risk.layout.names, parts, strict=True))
 
-        found = self.once(("vectors", "gradient"), attempt)
-        if isinstance(found, ProblemError):
-            raise found
-        return found[name]
+        return self.attempted(("vectors", "gradient"), compute)[name]
 
     def _read(self, name: str) -> Tensor:
         return self.params[name] if name in self.params else self.buffers[name]

@@ -49,6 +49,14 @@ def leaves_a_hook(model: nn.Module) -> None:
     model.register_forward_hook(lambda *_: None)
 
 
+def leaves_a_hook_of_a_tensor(model: nn.Module) -> None:
+    next(model.parameters()).register_hook(lambda gradient: None)
+
+
+def leaves_another_forward(model: nn.Module) -> None:
+    model.forward = model.forward
+
+
 def changes_weights(model: nn.Module) -> None:
     with torch.no_grad():
         next(model.parameters()).mul_(1 + 1e-6)
@@ -56,7 +64,10 @@ def changes_weights(model: nn.Module) -> None:
 
 # What `neutral` puts back whoever does it; the others are the duty of each metric.
 GUARDED = (draws_torch, draws_numpy, draws_python, sets_threads)
-ALL = (*GUARDED, leaves_eval, leaves_gradients, leaves_a_hook, changes_weights)
+ALL = (
+    *(*GUARDED, leaves_eval, leaves_gradients, changes_weights),
+    *(leaves_a_hook, leaves_a_hook_of_a_tensor, leaves_another_forward),
+)
 
 
 def sabotage(monkeypatch: pytest.MonkeyPatch, act: Act, *, guarded: bool) -> None:

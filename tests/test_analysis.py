@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -324,3 +325,43 @@ def test_a_changed_problem_is_another_analysis(tmp_path: Path) -> None:
         plan = make_plan(run, ["hessian_top:k=1"], problem=load_problem(str(path)))
         identities.append(provenance.identity(run, plan, CPU, [3000]))
     assert identities[0] != identities[1]
+
+
+def against_the_end(output: Path, **options: object) -> Report:
+    run = open_run(RUN)
+    problem = load_problem(str(RUN / "problem.py"))
+    plan = make_plan(run, ["cka_to_final", "output_drift"], problem=problem)
+    steps = options.pop("steps", [10, 20, 100])
+    return analyze(run, plan, output, steps=steps, device=CPU, **options)
+
+
+def test_what_other_checkpoints_have_to_say_is_the_same_from_shards_and_after_an_interruption(
+    tmp_path: Path,
+) -> None:
+    whole = against_the_end(tmp_path / "whole.h5")
+    assert whole["cka_to_final"].method == ("with step 3000",) * 3
+    assert whole["cka_to_final"].values[:, -1].max() < 0.9  # the end is not among the steps
+    assert [m.rpartition(" ")[2] for m in whole["output_drift"].method] == ["0", "10", "50"]
+    parts = [against_the_end(tmp_path / f"{i}.h5", shard=(i, 2)) for i in range(2)]
+    assert_same(merge(parts), whole, but=TIMES)
+    done = iter(range(3))
+
+    def interrupt(*told: object) -> None:
+        if next(done, None) is None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        against_the_end(tmp_path / "r.h5", progress=interrupt)
+    assert_same(against_the_end(tmp_path / "r.h5", resume=True), whole, but=TIMES)
+
+
+def test_another_end_is_another_analysis_for_what_is_compared_with_it() -> None:
+    """`--resume` and `merge` must not put likenesses to two ends into one series."""
+    run = open_run(RUN)
+    cut = replace(run, checkpoints=run.checkpoints[:-1])
+    problem = load_problem(str(RUN / "problem.py"))
+    same = {}
+    for name in ("cka_to_final", "output_drift"):
+        plan = make_plan(run, [name], problem=problem)
+        same[name] = len({provenance.identity(one, plan, CPU, [10]) for one in (run, cut)}) == 1
+    assert same == {"cka_to_final": False, "output_drift": True}

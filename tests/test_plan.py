@@ -68,7 +68,8 @@ def test_with_a_loss_what_needs_one_is_measured_too(small_run: Path) -> None:
     plan = make_plan(open_run(small_run), problem=LOSS)
     assert plan.problem is LOSS
     assert {"hessian_top", "weight_norm"} <= {task.name for task in plan.tasks}
-    assert set(by_reason(plan.left_out)) <= {MISSING["optimizer"], MISSING["moments"]}
+    missing = {MISSING[need] for need in ("optimizer", "moments", "validation")}
+    assert set(by_reason(plan.left_out)) <= missing
     assert make_plan(open_run(small_run), preset="quick", problem=LOSS).problem is None
 
 

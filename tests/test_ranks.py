@@ -20,11 +20,15 @@ from dyntools.ranks import ALONE, RankError, Ranks, own, speaks
 from dyntools.report import Report
 from tests.problems import classifier, snapshot_of
 from tests.processes import FIXTURES, ROOT, python, torchrun
+from tests.workers import analyses
 
 WORKERS = ROOT / "tests" / "workers"
 RUN = FIXTURES / "runs" / "digits-mlp"
 LOSS = str(RUN / "problem.py")
-METRICS = ("hessian_top:k=2,rtol=1e-7", "sam_sharpness", "weight_norm", "generalization_gap")
+METRICS = (
+    *("hessian_top:k=2,rtol=1e-7", "sam_sharpness", "validation_gap"),
+    *("weight_norm", "generalization_gap"),
+)
 COMMAND = ("analyze", str(RUN), "--problem", LOSS, "--steps", "0,100")
 TOLD = [part for metric in METRICS for part in ("--metric", metric)]
 
@@ -125,6 +129,50 @@ def test_a_process_that_fails_ends_all_with_one_message(
     assert time.monotonic() - started < 60
     assert not (tmp_path / "r.h5").exists()
     assert journal_path(tmp_path / "r.h5").exists()
+
+
+# What the processes beside the first do follows from the metrics asked for: the gradient alone for
+# tensors one by one, the same for all at once, gradients of examples, one pass of each process.
+GRADIENTS = [
+    *("rms_spike", "weight_norm,rms_spike", "gradient_norm,gradient_rank"),
+    "noise_scale,gradient_snr,norm_test,gap_growth,gradient_conflict",
+    "rms_spike,gradient_norm,noise_scale,gradient_conflict:by=class,oui,output_logits,sam_sharpness",
+]
+
+
+def trained_run(folder: Path) -> Path:
+    """Three checkpoints, of which the first holds no state of the optimizer."""
+    given, steps = analyses.learnable(ALONE), range(7)
+    optimizer = torch.optim.AdamW(given.model.parameters(), lr=1e-2)
+    folder.mkdir()
+    for step in steps:
+        content = {"model": given.model.state_dict(), "step": step}
+        if step:
+            content["optimizer"] = optimizer.state_dict()
+        if step % 3 == 0:
+            torch.save(content, folder / f"step_{step}.pt")
+        x, y = given.batches[step % 2]
+        optimizer.zero_grad()
+        given.loss(given.model(x.double()), (x, y)).backward()
+        optimizer.step()
+    return folder
+
+
+@pytest.mark.slow
+def test_gradients_and_activations_are_those_of_one_process(tmp_path: Path) -> None:
+    """Also where only some metrics need the others, and at a step that lacks the second moments."""
+    run = trained_run(tmp_path / "run")
+    one, two = tmp_path / "one", tmp_path / "two"
+    analyses.main(run, one, GRADIENTS)
+    result = torchrun(2, str(WORKERS / "analyses.py"), str(run), str(two), *GRADIENTS)
+    assert result.returncode == 0, result.stderr[-3000:]
+    for number, metrics in enumerate(GRADIENTS):
+        alone, together = (hdf5.read(folder / f"{number}.h5") for folder in (one, two))
+        assert len(alone.series) == metrics.count(",") + 1
+        # Sums over examples are added in another order.
+        assert_same_numbers(alone, together, 1e-9, atol=1e-12)
+        if "rms_spike" in alone.series:
+            assert alone["rms_spike"].ok.any(axis=1).tolist() == [False, True, True]
 
 
 class Together(Ranks):

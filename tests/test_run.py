@@ -31,6 +31,18 @@ def test_the_neighbour_does_not_depend_on_the_steps_selected(small_run: Path) ->
     assert alone.previous.step == 20
 
 
+def test_the_final_one_is_the_last_of_the_run_whatever_is_selected(small_run: Path) -> None:
+    run = open_run(small_run)
+    whole = list(snapshots(run))
+    assert [s.final.step for s in whole if s.final] == [40] * 4
+    assert len({id(s.final) for s in whole}) == 1  # one, so that what it computes is shared
+    (alone,) = snapshots(run, steps=[10])
+    assert alone.final is not None
+    assert alone.final.step == 40
+    assert whole[-1].final is not None
+    assert whole[-1].once("key", object) is whole[-1].final.known("key")
+
+
 def test_spectra_of_the_start_are_computed_once_for_the_series(
     small_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,7 +129,10 @@ def state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, objec
         "weights": dict(model.state_dict()),
         "gradients": {n: p.grad for n, p in model.named_parameters()},
         "flags": [module.training for module in modules],
-        "hooks": [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in modules],
+        "hooks": [hooks_of(module) for module in (*modules, *model.parameters())],
+        "classes": [[type(module).__qualname__, *sorted(vars(module))] for module in modules],
+        "trainable": [p.requires_grad for p in model.parameters()],
+        "modes of torch": len(torch.overrides._get_current_function_mode_stack()),
         "optimizer": optimizer.state_dict(),
         "optimizer hooks": len(optimizer._optimizer_step_post_hooks),
         "torch": torch.get_rng_state(),
@@ -139,6 +142,12 @@ def state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, objec
         "threads": torch.get_num_threads(),
         "grad mode": torch.is_grad_enabled(),
     }
+
+
+def hooks_of(one: nn.Module | Tensor) -> dict[str, int]:
+    """How many there are of each kind: forward, backward, before and after, …"""
+    found = {name: getattr(one, name) for name in dir(one) if name.endswith("_hooks")}
+    return {name: len(some) for name, some in found.items() if isinstance(some, Mapping) and some}
 
 
 def differences(one: object, two: object, place: str = "") -> list[str]:

@@ -58,17 +58,22 @@ class Requests:
         return [task for task, schedule in self.tasks.values() if schedule(step)]
 
     def need(self, field: str) -> bool:
-        """Whether any metric needs this field of a snapshot; `previous moments`: both in one."""
-        needs = (set(task.metric.needs) for task, _ in self.tasks.values())
+        """Whether any metric looks at this field of a snapshot; `previous moments`: both in one."""
+        needs = ({*task.metric.needs, *task.metric.uses} for task, _ in self.tasks.values())
         return any(set(field.split()) <= own for own in needs)
 
 
 def _lacking(task: Task, problem: Problem | None, optimizer: Optimizer | None) -> str:
     has = {"problem": problem is not None, "optimizer": optimizer is not None}
     has["moments"] = has["optimizer"]
+    has["final"] = False
+    has["validation"] = problem is not None and problem.validation is not None
     none = "there is no optimizer: Recorder(model, optimizer), or RecorderCallback(optimizer=0)"
     live = {
         "problem": "the loss of the run is not known: Recorder(…, problem=…)",
+        "final": "it compares with the last step, and the training still goes on: save checkpoints"
+        " and `dyntools analyze` them",
+        "validation": "there are no validation examples: Problem(…, validation=…)",
         "optimizer": none,
         "moments": none,
     }

@@ -72,6 +72,7 @@ def command(
     tokenizer: options.Tokenizer = None,
     block: options.Block = None,
     examples: options.Examples = None,
+    validation: options.Validation = None,
     memory: options.Memory = None,
     basis_memory: options.BasisMemory = None,
     dtype: options.Dtype = None,
@@ -98,7 +99,7 @@ def command(
     _check_shardable(shard_parameters, problem or text or tokens)
     roles, kinds = options.roles_of(role), options.kinds_of(kind)
     words = (text, tokens, tokenizer, block, examples)
-    loss = Loss(problem, *words, memory, basis_memory, dtype, hvp, mode, probe_error)
+    loss = Loss(problem, *words, memory, basis_memory, dtype, hvp, mode, probe_error, validation)
     estimate = options.estimate_of(second_moments, problem or text or tokens)
     if estimate is not None and processes.several():
         raise UsageError("--estimate-second-moments works in one process.", remedy="no torchrun")

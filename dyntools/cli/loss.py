@@ -44,12 +44,13 @@ class Loss:
     hvp: str | None = None
     mode: str | None = None
     probe_error: bool = False
+    validation: str | None = None
 
     def __post_init__(self) -> None:
         given = [name for name in ("problem", "text", "tokens") if getattr(self, name) is not None]
         if len(given) > 1:
             raise UsageError(f"--{given[0]} and --{given[1]} exclude one another.")
-        of_text = ("tokenizer", "block", "examples")
+        of_text = ("tokenizer", "block", "examples", "validation")
         of_any = ("memory", "basis_memory", "dtype", "hvp", "mode", "probe_error")
         lonely = () if given else of_any
         lonely = lonely if given in (["text"], ["tokens"]) else (*of_text, *lonely)
@@ -103,5 +104,5 @@ class Loss:
         if checkpoint is None:
             raise UsageError("There is no checkpoint of a language model here.")
         examples = EXAMPLES if self.examples is None else self.examples
-        words = Words(self.text, self.tokens, self.tokenizer, self.block, examples)
+        words = Words(self.text, self.tokens, self.tokenizer, self.block, examples, self.validation)
         return text_problem(checkpoint.path, words)

@@ -88,6 +88,10 @@ Block = Annotated[
 Examples = Annotated[
     int | None, typer.Option("--examples", metavar="N", min=1, help="Of a text; default 64.")
 ]
+Validation = Annotated[
+    str | None,
+    typer.Option("--validation", metavar="FILE", help="As --text or --tokens, not trained on."),
+]
 Memory = Annotated[
     str | None,
     typer.Option("--memory", metavar="4GiB", help="For products; default: half of what is free."),

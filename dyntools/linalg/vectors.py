@@ -39,6 +39,14 @@ def norm(a: Tensor, reduce: Reduce | None = None) -> Tensor:
     return dot(a, a, reduce).sqrt()
 
 
+def gram_matrix(rows: Tensor) -> Tensor:
+    """rows (m, n) → their inner products with one another (m, m), float64, on their device."""
+    total = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=rows.device)
+    for part in torch.split(rows, CHUNK, 1):
+        total += part @ part.T  # float32 (m, m), added into float64
+    return total
+
+
 def subtract(vector: Tensor, coefficients: Tensor, rows: Tensor) -> None:
     """vector -= coefficients @ rows, in place; rows (m, n), coefficients (m,) float64."""
     vector.addmv_(rows.T, coefficients.to(vector), alpha=-1)

@@ -15,7 +15,10 @@ from dyntools.errors import UsageError, nearest
 from dyntools.measurement import Measurement
 
 Setting = bool | int | float | str
-NEEDS = ("params", "initial", "previous", "optimizer", "moments", "gradients", "log", "problem")
+NEEDS = (
+    *("params", "initial", "previous", "final", "optimizer", "moments", "gradients", "log"),
+    *("problem", "validation"),
+)
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,14 @@ class Metric:
     version: raised whenever the same input would give another number; reports of different
         versions are never compared.
     needs: the fields of `Snapshot` that must be there; `moments` may be the optimizer's or an
-        estimate, `gradients` those of training or of the problem.
+        estimate, `gradients` those of training or of the problem, `validation` is the problem's.
+    uses: fields that it looks at where they are known, for a companion or under some settings; a
+        recorder keeps them.
     dims: names of the axes of the values; `()` is one number a step.
     layerwise: each tensor is measured for itself, so a snapshot may be handed over one tensor at
         a time; this bounds memory by the largest tensor.
+    products: whether it takes products with the Hessian or its kin, for which the model's second
+        derivative is tested before anything is written.
     choices, least: of a setting, the words it may be, or the smallest number.
     """
 
@@ -42,7 +49,9 @@ class Metric:
     what: str
     paper: str
     cost: str
+    uses: tuple[str, ...] = ()
     layerwise: bool = False
+    products: bool = False
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     least: Mapping[str, float] = field(default_factory=dict)
 

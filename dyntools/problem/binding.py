@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from dyntools.errors import ProblemError
-from dyntools.problem.guards import check
+from dyntools.problem.guards import check, check_products
 from dyntools.problem.matching import constants, match
 from dyntools.problem.parallel import refuse_parallel
-from dyntools.problem.probe import Probe, probe_of
+from dyntools.problem.probe import Probe, probe_of, refuse_other_examples
 from dyntools.problem.problem import Problem
 from dyntools.problem.risk import Risk
 from dyntools.problem.sharded import ShardedRisk
@@ -24,7 +24,7 @@ def risk_of(
     others: Mapping[str, tuple[int, ...]],
     device: torch.device,
 ) -> Risk:
-    """The problem at these parameters, its guards passed.
+    """The problem at these parameters, its guards passed; those of products wait for the first.
 
     read: a tensor of a checkpoint by its name. shapes, others: those of its parameters, and of all
         else that it holds.
@@ -38,9 +38,10 @@ def risk_of(
         probe = probe_of(problem, device, problem.engine.dtype)
         fixed = constants(problem.model, found, read)
         risk = _at(problem, probe, read, fixed, found.names, {**others, **shapes})
-    _refuse_other_examples(problem, probe)
+    refuse_other_examples(problem, probe)
     with problem.ranks.agreeing("guards"):
         check(risk)
+    risk.guard = check_products
     return risk
 
 
@@ -56,16 +57,3 @@ def _at(
         wanted = {name: shapes[name] for name in names}
         return ShardedRisk.of(problem, probe, wanted, read, fixed, names)
     return Risk(problem, probe, {name: read(name) for name in names}, fixed, names)
-
-
-def _refuse_other_examples(problem: Problem, probe: Probe) -> None:
-    """Every rank needs all examples, and takes its share of them itself."""
-    digests = problem.ranks.gather(probe.digest)
-    if len(set(digests)) > 1:
-        raise ProblemError(
-            "The processes have different examples.",
-            where=problem.source or None,
-            found=", ".join(digests),
-            remedy="the same batches in every process, without a DistributedSampler and without"
-            " the rank: dyntools spreads them itself",
-        )

@@ -1,7 +1,9 @@
 """Guards: what must hold before any number of a problem is believed.
 
-The loss is finite; two evaluations agree; it is a mean with the stated weights; and its products
-are derivatives (see `self_test`). Once for a problem, at its first checkpoint: two passes for the
+The loss is finite; two evaluations agree; it is a mean with the stated weights; and the gradient is
+its derivative (see `gradient_test`). What takes products with second derivatives also needs these
+to be derivatives of the gradient (see `self_test`): a model without a second derivative passes the
+first and fails the second. Each once for a problem, at its first checkpoint: two passes for the
 loss, and a few evaluations of a few examples.
 """
 
@@ -15,6 +17,7 @@ import torch
 from dyntools.errors import ProblemError
 from dyntools.problem.batches import Batch, rows, take
 from dyntools.problem.conditions import is_whole, undisturbed
+from dyntools.problem.gradient_test import few, gradient_test
 from dyntools.problem.probe import counted
 from dyntools.problem.risk import Risk
 from dyntools.problem.self_test import SelfTest, self_test
@@ -27,15 +30,46 @@ SMALLEST = 1e-5  # loss below which rounding hides what is looked for, in float3
 PART = 8  # examples whose mean is looked at; chosen
 
 
-def check(risk: Risk) -> SelfTest:
-    """All guards, once for a problem. Raises ProblemError with the remedy."""
-    return risk.problem.once(("guarded", risk.device, risk.dtype), lambda: _check(risk))  # type: ignore[no-any-return]
+def check(risk: Risk) -> None:
+    """What every number needs, once for a problem. Raises ProblemError with the remedy."""
+    check_loss(risk)
+    if not isinstance(risk, ShardedRisk):  # of which only products are wanted
+        key = ("gradient guarded", risk.device, risk.dtype)
+        risk.problem.once(key, lambda: gradient_test(risk))
 
 
-def _check(risk: Risk) -> SelfTest:
+def check_loss(risk: Risk) -> None:
+    """What the loss alone needs, once for a problem. Raises ProblemError with the remedy."""
+    risk.problem.once(("loss guarded", risk.device, risk.dtype), lambda: _check_loss(risk))
+
+
+class _NothingToTest(Exception):
+    """Where the loss is not finite; other weights will show whether products are right."""
+
+
+def check_products(risk: Risk) -> SelfTest | None:
+    """What numbers from products need beside, once for a problem and by all ranks together.
+
+    `Risk.product` asks for it, so that no caller can forget it. None, and asked again, at weights
+    whose loss is not finite: products are not either, and say so. Raises ProblemError.
+    """
+
+    def test() -> SelfTest:
+        with risk.problem.ranks.agreeing("guards of products"):
+            if not math.isfinite(float(risk.loss_of(few(risk)).detach())):
+                raise _NothingToTest
+            return sharded_test(risk) if isinstance(risk, ShardedRisk) else self_test(risk)
+
+    try:
+        key = ("products guarded", risk.device, risk.dtype)
+        return risk.problem.once(key, test)  # type: ignore[no-any-return]
+    except _NothingToTest:
+        return None
+
+
+def _check_loss(risk: Risk) -> None:
     _finite_and_repeatable(risk)
     _is_a_mean(risk)
-    return sharded_test(risk) if isinstance(risk, ShardedRisk) else self_test(risk)
 
 
 def _finite_and_repeatable(risk: Risk) -> None:

@@ -41,20 +41,27 @@ def language_model(
     examples: int,
     batches: int | None,
     forward: Forward | None,
+    validation: Tokens | None = None,
 ) -> Problem:
     """See `Problem.language_model`."""
     vocabulary = vocabulary_of(model)
-    if isinstance(tokens, str | Path | Tensor | np.ndarray):
-        found = _examples(tokens, context, examples, vocabulary)
-        kept = [{"input_ids": part, "labels": part} for part in torch.split(found, ROWS)]
-    else:
-        kept = [_unshifted(batch) for batch in fixed_batches(tokens, batches)]
+
+    def cut_up(tokens: Tokens) -> list[Batch]:
+        if isinstance(tokens, str | Path | Tensor | np.ndarray):
+            return in_batches(_examples(tokens, context, examples, vocabulary))
+        return [_unshifted(batch) for batch in fixed_batches(tokens, batches)]
 
     def outputs(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
         with without_downcasts(next(model.parameters()).dtype):
             return tensor_of((forward or _logits)(model, batch))
 
-    return Problem(model, kept, next_token, forward=outputs)
+    held_out = None if validation is None else cut_up(validation)
+    return Problem(model, cut_up(tokens), next_token, forward=outputs, validation=held_out)
+
+
+def in_batches(examples: Tensor) -> list[Batch]:
+    """Token ids (examples, context) as batches with their labels, which are not shifted."""
+    return [{"input_ids": part, "labels": part} for part in torch.split(examples, ROWS)]
 
 
 def next_token(logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor:

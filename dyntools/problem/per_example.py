@@ -13,8 +13,7 @@ example.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,21 +22,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dyntools.linalg.vectors import CHUNK
-from dyntools.problem.batches import Batch, rows, take
+from dyntools.linalg.vectors import CHUNK, gram_matrix
+from dyntools.problem.batches import Batch, take
 from dyntools.problem.chunks import chunk_size, enough
 from dyntools.problem.conditions import is_whole
-from dyntools.problem.graphs import gradients
+from dyntools.problem.example_gradients import ROUTES, TOGETHER, route_of, trial
 from dyntools.problem.layout import Layout
 from dyntools.problem.obstacles import told_plainly
-from dyntools.problem.probe import counted
 from dyntools.problem.risk import Risk
-from dyntools.problem.tracing import traced
 from dyntools.problem.units import GROUPS, Part, Units, units_of
-from dyntools.problem.uses import Dense, Totals, Weights, add
+from dyntools.problem.uses import Totals, Weights
 
 STATISTICS = "per example"  # under which a snapshot keeps them
-AGREEMENT = 1e-3  # relative, of a gradient by both routes; rounding leaves 1e-6; chosen
 # Below this, in units of the last place of the mean square, a variance is rounding; chosen.
 ROUNDING = 8.0
 
@@ -85,7 +81,7 @@ def per_example(risk: Risk, scale: Tensor | None = None) -> PerExample:
     vectors = GROUPS if memory is None else memory // (risk.size * risk.theta.itemsize)
     units = units_of(probe, min(max(vectors, 2), GROUPS), whole=whole)
     with problem.ranks.agreeing("gradients of examples"), told_plainly(problem), enough(risk):
-        route = _route(risk, whole)
+        route = route_of(risk, whole)
         sums = _Sums.empty(risk, units)
         for part, batch in _read(risk, units):
             _add(risk, route, sums, units, part, batch)
@@ -166,91 +162,17 @@ def _add(risk: Risk, route: str, sums: _Sums, units: Units, part: Part, batch: B
         one(batch, slice(None))
         return
     count = len(part.rows)
-    step = chunk_size(risk, partial(_trial, risk)) if route == TOGETHER else count
+    step = chunk_size(risk, partial(trial, risk)) if route == TOGETHER else count
     for start in range(0, count, step):
         chunk = slice(start, start + step)
         one(take(batch, torch.from_numpy(part.rows[chunk])), chunk)
-
-
-def _trial(risk: Risk, batch: Batch) -> None:
-    """What a chunk takes beside the sums of all."""
-    ones = torch.ones(rows(batch)).to(risk.theta)
-    weights = Weights.of(ones, ones, np.zeros(len(ones), dtype=np.int64))
-    into = [Totals([torch.zeros_like(p)], torch.zeros_like(p)) for p in risk.leaves]
-    _together(risk, batch, weights, into)
-
-
-def _together(risk: Risk, batch: Batch, weights: Weights, into: Sequence[Totals]) -> Tensor:
-    """By one traced pass: |g_i|² (B, L)."""
-
-    def work() -> Tensor:
-        _, uses = traced(risk.evaluation, risk.leaves, batch)
-        return torch.stack([add(u, weights, t) for u, t in zip(uses, into, strict=True)], 1)
-
-    return risk.evaluation.within(risk.leaves, work)
-
-
-def _one_by_one(risk: Risk, batch: Batch, weights: Weights, into: Sequence[Totals]) -> Tensor:
-    norms = []
-    for group, run in weights.runs:
-        for i in range(run.start, run.stop):
-            w, c = weights.w[i : i + 1], weights.c[i : i + 1]
-            one = Weights(w, c, ((group, slice(0, 1)),))
-            norms.append(_whole(risk, take(batch, slice(i, i + 1)), one, into))
-    return torch.cat(norms)
-
-
-def _whole(risk: Risk, batch: Batch, weights: Weights, into: Sequence[Totals]) -> Tensor:
-    """The gradient of the mean loss of a batch, as one unit."""
-    evaluation = risk.evaluation
-    found = evaluation.within(risk.leaves, lambda: gradients(evaluation.loss(batch), risk.leaves))
-    return torch.stack(
-        [add([Dense(g[None])], weights, t) for g, t in zip(found, into, strict=True)], 1
-    )
-
-
-ROUTES: dict[str, Callable[[Risk, Batch, Weights, Sequence[Totals]], Tensor]] = {
-    "gradients of examples by vmap": _together,
-    "gradients of examples one by one, as vmap cannot trace the model": _one_by_one,
-    "gradients of whole batches, as examples of one influence each other": _whole,
-}
-TOGETHER, LOOP, BATCHES = ROUTES
-
-
-def _route(risk: Risk, whole: bool) -> str:
-    if whole:
-        return BATCHES
-    key = ("traces", risk.probe.device, risk.probe.dtype)
-    return TOGETHER if risk.problem.once(key, lambda: _traces(risk)) else LOOP
-
-
-def _traces(risk: Risk) -> bool:
-    """Whether the model can be traced, and gives two examples their gradient as plainly."""
-    batch, leaves, evaluation = counted(risk.probe, 2), risk.leaves, risk.evaluation
-    try:
-        _, uses = evaluation.within(leaves, lambda: traced(evaluation, leaves, batch))
-    except Exception:  # of any kind: the plain route shows whether the model itself is at fault
-        return False
-    w = torch.tensor(
-        [risk.problem.terms(take(batch, slice(i, i + 1))) for i in range(rows(batch))]
-    ).to(risk.theta)
-    weights = Weights.of(w / w.sum(), w, np.zeros(len(w), dtype=np.int64))
-    found = evaluation.within(leaves, lambda: gradients(evaluation.loss(batch), leaves))
-    off = size = 0.0
-    for leaf, use, plain in zip(leaves, uses, found, strict=True):
-        total = Totals([torch.zeros_like(leaf)], torch.zeros_like(leaf))
-        add(use, weights, total)
-        off += float((total.groups[0] - plain).double().square().sum())
-        size += float(plain.double().square().sum())
-    # A gradient that is not finite decides nothing: other snapshots of the run may have one.
-    return off <= AGREEMENT**2 * size or not math.isfinite(size)
 
 
 def _statistics(
     risk: Risk, units: Units, sums: _Sums, scale: Tensor | None, route: str
 ) -> PerExample:
     layout, w, c = risk.layout, units.terms, units.squares
-    by_group = np.bincount(units.group, weights=w)
+    by_group = np.bincount(units.group, weights=w).astype(np.float64)
     mean = torch.empty_like(sums.second)
     share = mean.new_full((len(sums.groups),), 1.0 / float(w.sum()))
     for start in range(0, len(mean), CHUNK):
@@ -263,20 +185,16 @@ def _statistics(
     else:
         variance.addcmul_(mean, sums.cross, value=-2.0).addcmul_(mean, mean, value=whole)
     torch.maximum(variance, floor, out=variance).div_(len(w) - 1)
-    weights = np.outer(by_group, by_group)
     scaled = None
     if scale is not None:
         trace = float((variance / scale).sum())
-        scaled = trace, inner_products(sums.groups / scale.to(sums.groups).sqrt()) / weights
+        scaled = trace, _of_means(sums.groups / scale.to(sums.groups).sqrt(), by_group)
     slices = [layout.slices[name] for name in layout.names]
-    gram = np.stack([inner_products(sums.groups[:, part]) for part in slices]) / weights
+    gram = np.stack([_of_means(sums.groups[:, part], by_group) for part in slices])
     norms = sums.norms.cpu().numpy()
     return PerExample(layout, mean, variance, norms, units, gram, scaled, route)
 
 
-def inner_products(rows_of: Tensor) -> NDArray[np.float64]:
-    """Inner products (J, J) of the rows of a matrix (J, n)."""
-    total = torch.zeros(len(rows_of), len(rows_of), dtype=torch.float64, device=rows_of.device)
-    for piece in torch.split(rows_of, CHUNK, 1):
-        total += piece @ piece.T  # float32 sums of a chunk, added in float64
-    return np.asarray(total.cpu().numpy())
+def _of_means(groups: Tensor, terms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inner products (J, J) of the mean gradients of groups: sums (J, n) over their terms (J,)."""
+    return np.asarray(gram_matrix(groups).cpu().numpy() / np.outer(terms, terms))

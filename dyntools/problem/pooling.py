@@ -142,23 +142,29 @@ class Pooling:
         return plan(probe, cost, limit)
 
     def _cost(self, limit: float) -> Cost:
-        """Of the graph and one product, or of a gradient where that is all, on large examples."""
+        """Of the graph and one product, or of a gradient where that is all that can be had."""
+        if self.probe.problem.engine.hvp != "differences":
+            try:
+                return self._tried(limit, _product_of)
+            except ProblemError:
+                pass  # no second derivative, which whoever asks for products is told
+        return self._tried(limit, self._gradient)
+
+    def _tried(self, limit: float, use: Callable[[Callable[[], Graph], Batch], object]) -> Cost:
+        """By trials on large examples. Raises ProblemError for a known obstacle."""
         whole = is_whole(self.probe.problem)
         index = heaviest(self.probe, whole=whole)
         batch, count = read_batch(self.probe, index), self.probe.rows[index]
 
         def trial(size: int) -> Callable[[], object]:
             part = take(batch, slice(0, size))
-            if self.probe.problem.engine.hvp == "differences":
-                once: Callable[[], object] = partial(self._gradient, part)
-            else:
-                once = partial(_tried, self._building("hessian", Piece(index, 0, size), part, 0))
-            return partial(self.evaluation.within, self.leaves, once)
+            build = self._building("hessian", Piece(index, 0, size), part, 0)
+            return partial(self.evaluation.within, self.leaves, partial(use, build, part))
 
         with told_plainly(self.probe.problem):
             return measured(trial, count, self.probe.examples, limit, whole)
 
-    def _gradient(self, batch: Batch) -> None:
+    def _gradient(self, build: Callable[[], Graph], batch: Batch) -> None:
         gradients(self.evaluation.loss(batch), self.leaves)
 
 
@@ -173,7 +179,7 @@ def _add(values: Iterator[tuple[float, Tensors]], into: Sequence[Tensor]) -> Non
         del found  # before the next one is computed
 
 
-def _tried(build: Callable[[], Graph]) -> Graph:
+def _product_of(build: Callable[[], Graph], batch: Batch) -> Graph:
     graph = build()
     graph.product(graph.leaves, range(len(graph.leaves)))
     return graph

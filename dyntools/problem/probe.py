@@ -135,6 +135,19 @@ def probe_of(problem: Problem, device: torch.device, dtype: torch.dtype) -> Prob
     )
 
 
+def refuse_other_examples(problem: Problem, probe: Probe) -> None:
+    """Raises ProblemError: every rank needs all examples, and takes its share of them itself."""
+    digests = problem.ranks.gather(probe.digest)
+    if len(set(digests)) > 1:
+        raise ProblemError(
+            "The processes have different examples.",
+            where=problem.source or None,
+            found=", ".join(digests),
+            remedy="the same batches in every process, without a DistributedSampler and without"
+            " the rank: dyntools spreads them itself",
+        )
+
+
 def _read(problem: Problem, device: torch.device, dtype: torch.dtype) -> Probe:
     room = free_memory(device) // HELD_SHARE
     held: list[Batch] | None = []

@@ -59,6 +59,8 @@ class Problem:
     mode: `eval`, or `train`: normalisation by batch statistics (running ones are left alone),
         dropout off.
     engine: precision, memory, and the route of the products.
+    validation: fixed batches as `batches`, of examples that the run was not trained on; for the
+        gap between the two losses and for nothing else.
     """
 
     model: nn.Module
@@ -70,6 +72,7 @@ class Problem:
     mode: Mode = "eval"
     engine: Engine = Engine()
     source: str = ""
+    validation: Iterable[Batch] | None = None
     _cache: dict[object, Any] = field(default_factory=dict, init=False, repr=False)
 
     def outputs(self, model: nn.Module, batch: Batch) -> Any:
@@ -99,6 +102,7 @@ class Problem:
         ignore_index: int = -100,
         targets: Callable[[Batch], Any] | None = None,
         forward: Callable[[nn.Module, Batch], Any] | None = None,
+        validation: Iterable[Batch] | None = None,
     ) -> Problem:
         """Cross-entropy of a classifier, on the first `batches` of a loader or all of them.
 
@@ -108,7 +112,8 @@ class Problem:
         probabilities of the shape of the outputs; one output alone is the logit of label 1.
         `ignore_index` (torch's own default) marks labels that do not count. The outputs may be a
         tensor, the first of a tuple, `logits` or `out` of a dictionary, or have `.logits`; else
-        `forward` returns the logits. Raises ProblemError, which says what was found.
+        `forward` returns the logits. validation: another loader, of which as many batches are
+        kept, see `Problem`. Raises ProblemError, which says what was found.
         """
         from dyntools.problem.supervised import classification
 
@@ -120,6 +125,7 @@ class Problem:
             ignore_index=ignore_index,
             targets=targets,
             forward=forward,
+            validation=validation,
         )
 
     @classmethod
@@ -132,16 +138,24 @@ class Problem:
         loss: Callable[[Tensor, Tensor], Tensor] | None = None,
         targets: Callable[[Batch], Any] | None = None,
         forward: Callable[[nn.Module, Batch], Any] | None = None,
+        validation: Iterable[Batch] | None = None,
     ) -> Problem:
         """The mean of (outputs - targets)², without a half, as torch's `MSELoss`.
 
-        loss: (outputs, targets) of one shape → another mean, such as `huber_loss`. Batches and
-        outputs are taken as by `classification`. Raises ProblemError, which says what was found.
+        loss: (outputs, targets) of one shape → another mean, such as `huber_loss`. Batches,
+        outputs and validation are taken as by `classification`. Raises ProblemError, which says
+        what was found.
         """
         from dyntools.problem.supervised import regression
 
         return regression(
-            model, loader, batches=batches, loss=loss, targets=targets, forward=forward
+            model,
+            loader,
+            batches=batches,
+            loss=loss,
+            targets=targets,
+            forward=forward,
+            validation=validation,
         )
 
     @classmethod
@@ -154,6 +168,7 @@ class Problem:
         examples: int = 64,
         batches: int | None = None,
         forward: Callable[[nn.Module, Batch], Any] | None = None,
+        validation: Any = None,
     ) -> Problem:
         """The mean of -log p(token | those before it) over all tokens but the first of an example.
 
@@ -161,12 +176,19 @@ class Problem:
         (n, T) as they are; a file of ids as for `--tokens`; or a loader, of which `batches` are
         kept as by `classification`: ids (n, T), or dictionaries with `input_ids` and perhaps
         `labels`, not shifted, -100 where they do not count. forward: (model, batch) → logits
-        (n, T, V). Raises ProblemError, which says what was found.
+        (n, T, V). validation: other tokens, taken in the same way, see `Problem`. Raises
+        ProblemError, which says what was found.
         """
         from dyntools.problem.language_model import language_model
 
         return language_model(
-            model, tokens, context=context, examples=examples, batches=batches, forward=forward
+            model,
+            tokens,
+            context=context,
+            examples=examples,
+            batches=batches,
+            forward=forward,
+            validation=validation,
         )
 
     @classmethod
@@ -179,16 +201,24 @@ class Problem:
         tokenizer: str | Path | None = None,
         context: int | None = None,
         examples: int = 64,
+        validation: str | Path | None = None,
     ) -> Problem:
         """A causal language model from its folder's config.json, on a text file or a file of ids.
 
         The same as `analyze --text` or `--tokens`: nothing of the folder is run, and its weights
-        are not looked at. Raises ProblemError.
+        are not looked at. validation: another text, or other ids, of the same kind and cut in the
+        same way, see `Problem`. Raises ProblemError.
         """
         from dyntools.problem.text import problem_of_folder
 
         return problem_of_folder(
-            path, text, tokens=tokens, tokenizer=tokenizer, context=context, examples=examples
+            path,
+            text,
+            tokens=tokens,
+            tokenizer=tokenizer,
+            context=context,
+            examples=examples,
+            validation=validation,
         )
 
 

@@ -36,13 +36,15 @@ from dyntools.problem.user_code import blamed
 from dyntools.ranks import ALONE
 
 Told = Callable[[int, float], None]  # products so far, seconds of the last one
+Guard = Callable[["Risk"], object]  # raises ProblemError
 
 
 class Risk:
     """A problem at fixed parameters.
 
     layout: where each tensor lies in a flat vector. theta: the parameters (n,).
-    products: how many products there were so far; `told` hears after each.
+    products: how many products there were so far; `told` hears after each. guard: is asked before
+    a product whether products are to be believed; None for those of the guards themselves.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Risk:
         self.theta = torch.cat(flat)
         self.products = 0
         self.told: Told | None = None
+        self.guard: Guard | None = None
         self._names, self._stored = names, constants
         inside = [names[name] for name in self.layout.names]
         self.evaluation = Evaluation(problem, inside, constants, self.device, self.dtype)
@@ -117,8 +120,10 @@ class Risk:
 
         part: restricts the matrix to the rows and columns of some tensors; `vector` and the result
         are then (part.size,). seed: of the labels of `fisher`.
-        Raises ProblemError when the model has no second derivative.
+        Raises ProblemError when the model has no second derivative, or a wrong one.
         """
+        if self.guard is not None:
+            self.guard(self)
         started = time.perf_counter()
         part = part or self.layout
         vectors = part.split(vector)
@@ -158,7 +163,13 @@ class Risk:
 
     def part(self, examples: NDArray[np.int64]) -> Risk:
         """The same parameters on some of the examples, by their numbers."""
-        return self._with(self.problem, self.probe.part(examples))
+        return self.over(self.problem, self.probe.part(examples))
+
+    def over(self, problem: Problem, probe: Probe) -> Risk:
+        """The same parameters on other examples, of this problem or of another of its model."""
+        other = self._with(problem, probe)
+        other.told, other.guard = self.told, self.guard
+        return other
 
     def on(self, batches: Sequence[Batch], dtype: torch.dtype | None = None) -> Risk:
         """The same parameters on these batches, whole and by this rank alone, for trials."""
@@ -174,9 +185,7 @@ class Risk:
 
     def _with(self, problem: Problem, probe: Probe, pieces: Pieces | None = None) -> Risk:
         params = dict(zip(self.layout.names, self.layout.split(self.theta), strict=True))
-        other = Risk(problem, probe, params, self._stored, self._names, pieces)
-        other.told = self.told
-        return other
+        return Risk(problem, probe, params, self._stored, self._names, pieces)
 
     def _summed(self, total: Tensor) -> Tensor:
         return self.problem.ranks.sum(total)

@@ -1,18 +1,16 @@
 """Self-test: whether products are symmetric, and the derivative of the gradient.
 
     u·Hv = v·Hu,    H v = (g(θ + εv) - g(θ - εv)) / 2ε + O(ε²)      for random u, v
-                    g·v = (L(θ + εv) - L(θ - εv)) / 2ε + O(ε²)
 
 Looked at in float64 on a few examples, where they hold to many digits or not at all. It catches
 what runs without an error and is wrong: forward-mode products through LayerNorm (off by 6e-3 to
-5e-2), products of tensor-parallel modules (off by 42 %), a custom backward that is not the
-derivative of its forward, or cannot be differentiated and does not say so.
+5e-2), products of tensor-parallel modules (off by 42 %), a custom backward that cannot be
+differentiated and does not say so. That the gradient itself is right is `gradient_test`'s.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,16 +19,10 @@ from torch import Tensor
 from dyntools.errors import ProblemError
 from dyntools.linalg.vectors import dot, norm
 from dyntools.problem.batches import Batch
-from dyntools.problem.conditions import is_whole
-from dyntools.problem.obstacles import refuse_reentrant
-from dyntools.problem.probe import counted
+from dyntools.problem.gradient_test import direction, few, in_float64, leave_kinks, rounds
 from dyntools.problem.risk import Risk
-from dyntools.problem.watch import Watch
 
-EXAMPLES = 2  # enough to meet every operation of the model; chosen
 ROUNDED = 2e-2  # of a product in the working precision against float64 on a random vector; chosen
-SLOPE = 1e-3  # relative, of the gradient along a random direction; right ones: 1e-7; chosen
-MOVED = 1e-2  # of |θ|, away from the kinks on which fresh weights lie; chosen
 VANISHING = 1e-3  # of |g|/|θ|: an H v below this is measured against it; chosen
 
 
@@ -59,18 +51,17 @@ COARSE = _Tolerance(5e-2, ROUNDED, (1e-3, 1e-2, 1e-4))  # where a model insists 
 
 def self_test(risk: Risk) -> SelfTest:
     """On a few examples of the problem. Raises ProblemError when a product is wrong."""
-    batch = counted(risk.probe, None if is_whole(risk.problem) else EXAMPLES)
-    refuse_reentrant(risk.loss_of(batch), risk.problem)
-    fine = _in_float64(risk, batch)
+    batch = few(risk)
+    fine = in_float64(risk, batch)
     exact = risk.on([batch]) if fine is None else fine
-    _leave_kinks(exact)
-    v = _direction(exact, 2)
+    leave_kinks(exact)
+    v = direction(exact, 2)
     hv = exact.product(v)
     asymmetry, sides = _asymmetry(exact, v, hv)
     exact.release()
     tolerance = COARSE if fine is None else FINE
     difference = _difference(exact, v, hv, tolerance)
-    if difference > tolerance.difference and tolerance is FINE and _rounds(exact, batch):
+    if difference > tolerance.difference and tolerance is FINE and rounds(exact):
         tolerance = COARSE
         difference = _difference(exact, v, hv, tolerance)
     # Written so that a product that is not a number is refused.
@@ -82,36 +73,7 @@ def self_test(risk: Risk) -> SelfTest:
             remedy="an operation with a wrong second derivative, or a model split over devices "
             "(tensor parallel); --hvp differences needs gradients alone",
         )
-    if tolerance is FINE:
-        _refuse_other_gradient(exact, v)
     return SelfTest(asymmetry, difference, _rounding(risk, exact, batch, v, hv))
-
-
-def _in_float64(risk: Risk, batch: Batch) -> Risk | None:
-    """The same problem on a few examples in float64; None where it cannot be evaluated."""
-    fine = risk.on([batch], torch.float64)
-    try:
-        fine.loss()
-    except (RuntimeError, TypeError):
-        return None
-    return fine
-
-
-def _leave_kinks(risk: Risk) -> None:
-    """Move a little at random, for the operations are tested and not the point.
-
-    With biases of zero, blank pixels lie exactly on the kink of a ReLU, where no difference of
-    gradients has a limit.
-    """
-    length = MOVED * max(float(norm(risk.theta)), 1.0)
-    risk.theta.add_(_direction(risk, 3), alpha=length)
-
-
-def _direction(risk: Risk, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    vector = torch.randn(risk.size, generator=generator, dtype=torch.float64)
-    vector /= norm(vector)
-    return vector.to(risk.device, risk.dtype)
 
 
 def _asymmetry(risk: Risk, v: Tensor, hv: Tensor) -> tuple[float, str]:
@@ -120,7 +82,7 @@ def _asymmetry(risk: Risk, v: Tensor, hv: Tensor) -> tuple[float, str]:
     Along random directions they are far below |u||Hv|, so that is not the measure; but never less
     than what rounding alone leaves of it.
     """
-    u = _direction(risk, 1)
+    u = direction(risk, 1)
     hu = risk.product(u)
     left, right = float(dot(u, hv)), float(dot(v, hu))
     scale = float(norm(hv)) * float(norm(u)) + float(norm(hu)) * float(norm(v))
@@ -142,40 +104,6 @@ def _difference(risk: Risk, v: Tensor, hv: Tensor, tolerance: _Tolerance) -> flo
         if best <= tolerance.difference:
             break
     return best
-
-
-def _refuse_other_gradient(risk: Risk, v: Tensor) -> None:
-    """Raise ProblemError when the gradient is not that of the loss."""
-    gradient = risk.gradient()
-    h = FINE.steps[0] * max(float(norm(risk.theta)), 1.0)
-    ahead, behind = risk.loss(risk.theta + h * v), risk.loss(risk.theta - h * v)
-    along, change = float(dot(gradient, v)), (ahead - behind) / (2 * h)
-    rounding = 100 * torch.finfo(torch.float64).eps * abs(ahead) / h
-    if abs(along - change) > SLOPE * max(abs(along), abs(change)) + rounding:
-        raise ProblemError(
-            "The gradient of this model is not the derivative of its loss.",
-            where=risk.problem.source or None,
-            found=f"{along:.6g} along a random direction, where the loss changes by {change:.6g}",
-            remedy="a custom backward, a detach() or a straight-through estimator has no Hessian",
-        )
-
-
-def _rounds(risk: Risk, batch: Batch) -> bool:
-    """Whether a model in float64 computes some of its values in less."""
-    with _Precisions() as seen:
-        risk.loss_of(batch)
-    return bool(seen.lower)
-
-
-class _Precisions(Watch):  # type: ignore[no-untyped-call]
-    """Notes floating-point results of less than float64."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lower: set[torch.dtype] = set()
-
-    def saw(self, given: Sequence[Tensor], made: Sequence[Tensor]) -> None:
-        self.lower |= {t.dtype for t in made if t.is_floating_point()} - {torch.float64}
 
 
 def _rounding(risk: Risk, exact: Risk, batch: Batch, v: Tensor, hv: Tensor) -> float:

@@ -15,16 +15,15 @@ from torch import Tensor
 from dyntools.errors import ProblemError
 from dyntools.linalg.vectors import dot, norm
 from dyntools.problem.batches import Batch
-from dyntools.problem.conditions import is_whole
+from dyntools.problem.gradient_test import few
 from dyntools.problem.obstacles import refuse_reentrant
-from dyntools.problem.probe import counted
-from dyntools.problem.self_test import COARSE, EXAMPLES, FINE, VANISHING, SelfTest
+from dyntools.problem.self_test import COARSE, FINE, VANISHING, SelfTest
 from dyntools.problem.sharded import ShardedRisk
 
 
 def sharded_test(risk: ShardedRisk) -> SelfTest:
     """Raises ProblemError when a product is wrong; the same on every rank."""
-    batch = counted(risk.probe, None if is_whole(risk.problem) else EXAMPLES)
+    batch = few(risk)
     refuse_reentrant(risk.loss_of(batch), risk.problem)
     fine = _in_float64(risk, batch)
     exact, tolerance = (risk.on([batch]), COARSE) if fine is None else (fine, FINE)

@@ -98,14 +98,23 @@ def classification(
     ignore_index: int,
     targets: Targets | None,
     forward: Forward | None,
+    validation: Iterable[Batch] | None = None,
 ) -> Problem:
     """See `Problem.classification`."""
     if not 0 <= label_smoothing <= 1:
         raise ProblemError("Labels are smoothed by 0 to 1.", found=str(label_smoothing))
     kept, targets = fixed_batches(loader, batches), targets or targets_of
-    largest = _largest_label(kept, targets, ignore_index)
+    held_out = None if validation is None else fixed_batches(validation, batches)
+    largest = max(_largest_label(of, targets, ignore_index) for of in (kept, held_out) if of)
     loss = CrossEntropy(targets, label_smoothing, ignore_index, largest)
-    return Problem(model, kept, loss, forward=outputs_by(forward), weight=loss.weight)
+    return Problem(
+        model,
+        kept,
+        loss,
+        forward=outputs_by(forward),
+        weight=loss.weight,
+        validation=held_out,
+    )
 
 
 def regression(
@@ -116,10 +125,12 @@ def regression(
     loss: Callable[[Tensor, Tensor], Tensor] | None,
     targets: Targets | None,
     forward: Forward | None,
+    validation: Iterable[Batch] | None = None,
 ) -> Problem:
     """See `Problem.regression`."""
     kept, told, distance = fixed_batches(loader, batches), targets or targets_of, loss or mse_loss
-    for y in checked_targets(kept, told):
+    held_out = None if validation is None else fixed_batches(validation, batches)
+    for y in checked_targets((*kept, *(held_out or ())), told):
         if not torch.isfinite(y).all():
             raise ProblemError(
                 "Some targets are not finite.",
@@ -138,7 +149,12 @@ def regression(
         return distance(z, y.reshape(z.shape).to(z.dtype))
 
     return Problem(
-        model, kept, loss_of, forward=outputs_by(forward), weight=lambda batch: len(told(batch))
+        model,
+        kept,
+        loss_of,
+        forward=outputs_by(forward),
+        weight=lambda batch: len(told(batch)),
+        validation=held_out,
     )
 
 

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from dyntools.errors import ProblemError
-from dyntools.problem.language_model import ROWS, next_token
+from dyntools.problem.batches import Batch
+from dyntools.problem.language_model import in_batches, next_token
 from dyntools.problem.precision import without_downcasts
 from dyntools.problem.problem import Problem
 from dyntools.problem.tokens import Words, blocks
@@ -41,9 +42,14 @@ def text_problem(checkpoint: Path, words: Words) -> Problem:
             found=f"{block} tokens, {positions} positions",
             remedy=f"--block {min(positions, LONGEST)}",
         )
-    found = blocks(words, folder, block, int(model.config.vocab_size))
-    batches = [{"input_ids": part, "labels": part} for part in torch.split(found, ROWS)]
-    return Problem(model, batches, _loss, forward=_forward, source=words.source)
+
+    def cut_up(words: Words) -> list[Batch]:
+        return in_batches(blocks(words, folder, block, int(model.config.vocab_size)))
+
+    held_out = None if words.of_validation is None else cut_up(words.of_validation)
+    return Problem(
+        model, cut_up(words), _loss, forward=_forward, source=words.source, validation=held_out
+    )
 
 
 def problem_of_folder(
@@ -54,6 +60,7 @@ def problem_of_folder(
     tokenizer: str | Path | None,
     context: int | None,
     examples: int,
+    validation: str | Path | None = None,
 ) -> Problem:
     """See `Problem.from_huggingface`."""
     if text is None and tokens is None:
@@ -68,6 +75,7 @@ def problem_of_folder(
         tokenizer=None if tokenizer is None else Path(tokenizer).expanduser(),
         block=context,
         examples=examples,
+        validation=None if validation is None else str(validation),
     )
     return text_problem(Path(path).expanduser(), words)
 

@@ -6,7 +6,7 @@ each time and a person can say which they were.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class Words:
     tokens: `file.npy`, or `file.bin` of 16 bits a token as nanoGPT writes it, or `file.bin:uint32`.
     tokenizer: a tokenizer.json or a folder with one; by default the checkpoint's own.
     block: tokens of an example, by default the model's context. examples: how many blocks.
+    validation: another file of the same kind, held out from training.
     """
 
     text: Path | None = None
@@ -36,6 +37,16 @@ class Words:
     tokenizer: Path | None = None
     block: int | None = None
     examples: int = EXAMPLES
+    validation: str | None = None
+
+    @property
+    def of_validation(self) -> Words | None:
+        """The same cut of the validation file; None where none is given."""
+        if self.validation is None:
+            return None
+        if self.tokens is not None:
+            return replace(self, tokens=self.validation, validation=None)
+        return replace(self, text=Path(self.validation), validation=None)
 
     @property
     def source(self) -> str:

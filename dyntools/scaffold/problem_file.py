@@ -9,6 +9,7 @@ from __future__ import annotations
 from dyntools.scaffold.architecture import Architecture, on_one_line
 
 BLANK = "FILL IN"
+HELD_OUT = "# validation=… takes the like of data() that was not trained on, for validation_gap.\n"
 CONTEXT = 1024  # tokens of an example where the checkpoint does not tell; as for `--block`
 
 # nanoGPT's forward gives the logits of all positions only beside targets.
@@ -70,19 +71,22 @@ TASK_TEXT = {
         "Batches of (inputs, labels); labels are whole numbers from 0.",
         DRAWN + "return DataLoader(TensorDataset(images, labels), batch_size=200)",
         "# label_smoothing=0.1 if the run had it. Weight decay is no part of it, as in AdamW.\n"
-        "return Problem.classification(network({given}), data(), batches=10)",
+        + HELD_OUT
+        + "return Problem.classification(network({given}), data(), batches=10)",
     ),
     "regression": (
         "Batches of (inputs, targets), the targets of the shape of the network's outputs.",
         DRAWN + "return DataLoader(TensorDataset(inputs, targets), batch_size=200)",
         "# The mean squared error; loss=torch.nn.functional.huber_loss for another.\n"
-        "return Problem.regression(network({given}), data(), batches=10)",
+        + HELD_OUT
+        + "return Problem.regression(network({given}), data(), batches=10)",
     ),
     "language-model": (
         "Token ids (N), one long row; or the path of a file of them, .npy or nanoGPT's .bin.",
         'For a file of 16-bit ids:  return "data/train.bin"',
         "# The first 64 examples of so many tokens; at most the positions of the network.\n"
-        "return Problem.language_model(\n"
+        + HELD_OUT
+        + "return Problem.language_model(\n"
         "    network({given}),\n    data(),\n    context={context},{forward}\n)",
     ),
 }
@@ -103,6 +107,7 @@ def problem(checkpoint) -> Problem:
 
     The same without any file:  dyntools analyze RUN --text FILE
     """
+    # validation="FILE" takes another text, not trained on, for validation_gap.
     return Problem.from_huggingface(checkpoint.path, TEXT, examples=64)
 '''
 

@@ -58,6 +58,7 @@ def test_every_sort_of_run_gets_a_file_that_python_takes(dyntools: Command) -> N
         outcome = dyntools("init", RUNS / run, "-o", f"{run}.py")
         assert outcome.code == 0, outcome.err
         compile(Path(f"{run}.py").read_text(), run, "exec")
+        assert "    # validation=" in Path(f"{run}.py").read_text()
     assert "net.9.weight  (10, 64)" in Path("digits-cnn.py").read_text()
 
 

@@ -19,8 +19,8 @@ SURFACE = {
     "analyze": (
         "path --output --metric --preset --initial --steps --every --last --logs --role --kind"
         " --config --device --resume --force --shard --no-mmap --problem --text --tokens"
-        " --tokenizer --block --examples --memory --basis-memory --dtype --hvp --mode --probe-error"
-        " --estimate-second-moments --shard-parameters"
+        " --tokenizer --block --examples --validation --memory --basis-memory --dtype --hvp --mode"
+        " --probe-error --estimate-second-moments --shard-parameters"
     ),
     "merge": "parts --output --force",
     "show": "report_path --metric --step --layer --json --csv",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dyntools.problem import Engine, Problem
-from dyntools.problem.guards import check
+from dyntools.problem.guards import check_products
 from tests.problem.networks import CLASSES, classification, risk_at
 
 
@@ -63,7 +63,7 @@ def test_everything_is_as_before(mode: Any, dtype: torch.dtype) -> None:
     with torch.no_grad(), torch.autocast("cpu"):
         for kind in ("hessian", "gauss_newton", "fisher"):
             risk.product(ones, kind)
-        risk.loss(), risk.gradient(), check(risk)
+        risk.loss(), risk.gradient(), check_products(risk)
         risk.gradient(risk.theta + 1)
     assert state_of(given.model) == before
 

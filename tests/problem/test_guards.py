@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from dyntools.errors import ProblemError
 from dyntools.problem import Engine, Problem
-from dyntools.problem.guards import check
+from dyntools.problem.guards import check_products
 from tests.problem.networks import (
     CLASSES,
     WIDTH,
@@ -179,13 +179,13 @@ class Upcast(nn.Module):
 
 def test_a_model_that_rounds_inside_is_not_taken_for_wrong() -> None:
     risk = risk_at(replace(between(Upcast()), engine=Engine()))
-    found = check(risk)
+    found = check_products(risk)
     assert found.difference < 1e-2
     assert found.rounding < 1e-5
 
 
 def test_errors_of_right_products_are_far_below_the_limits() -> None:
-    found = check(risk_at(between(nn.GELU())))
+    found = check_products(risk_at(between(nn.GELU())))
     assert found.asymmetry < 1e-10
     assert found.difference < 1e-7
 

@@ -42,6 +42,17 @@ def ctc() -> Problem:
 )
 def test_no_second_derivative(problem: Any, words: str) -> None:
     with pytest.raises(ProblemError, match=words) as caught:
-        risk_at(problem())
+        risk_at(problem()).product(torch.ones(1))
     assert caught.value.remedy
     assert caught.value.found
+
+
+@pytest.mark.parametrize("make", [bag, ctc])
+def test_its_gradient_is_had_all_the_same(make: Any) -> None:
+    """Also the trials of memory, which are products where there are any, go without."""
+    problem = make()
+    (batch,) = problem.batches
+    problem.loss(problem.model(batch[0]), batch).backward()
+    expected = torch.cat([p.grad.flatten() for p in problem.model.parameters()])
+    problem.model.zero_grad(set_to_none=True)
+    torch.testing.assert_close(risk_at(problem).gradient(), expected)

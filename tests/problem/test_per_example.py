@@ -14,8 +14,9 @@ from torch.nn import functional as F
 from dyntools.errors import ProblemError
 from dyntools.problem import Engine, Problem
 from dyntools.problem.batches import rows, take
+from dyntools.problem.example_gradients import BATCHES, LOOP, TOGETHER
 from dyntools.problem.memory import footprint
-from dyntools.problem.per_example import BATCHES, LOOP, TOGETHER, PerExample, per_example
+from dyntools.problem.per_example import PerExample, per_example
 from dyntools.problem.probe import probe_of
 from dyntools.problem.risk import Risk
 from tests.problems import EXACT, Array, classifier, params_of

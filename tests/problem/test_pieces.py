@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from dyntools.errors import ProblemError
 from dyntools.problem import Engine, Problem
 from dyntools.problem.cost import Cost, measured
+from dyntools.problem.guards import check_products
 from dyntools.problem.memory import footprint
 from dyntools.problem.pieces import halved, plan
 from dyntools.problem.probe import probe_of
@@ -76,6 +77,7 @@ def test_kept_graphs_and_the_piece_at_work_stay_within_the_limit(
 
 def peak_of(risk: Risk) -> int:
     """The highest point of two products, by the meter of tensors; the result (n,) apart."""
+    check_products(risk)  # which is over before the first
     ones = torch.ones(risk.size, dtype=risk.dtype)
     risk.release()
 

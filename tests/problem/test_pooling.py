@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dyntools.errors import ProblemError
 from dyntools.problem import Problem
+from dyntools.problem.guards import check_products
 from tests.problem.networks import risk_at
 from tests.problems import classifier
 
@@ -39,6 +40,7 @@ def test_pieces_are_halved_until_they_fit(error: Any, above: int) -> None:
     truth = risk_at(classifier(96, cut=48))
     ones = torch.ones(truth.size, dtype=torch.float64)
     risk = risk_at(problem := failing(above, error))
+    check_products(risk)
     problem.model.armed = True
     assert torch.allclose(risk.product(ones), truth.product(ones), rtol=1e-12)
     assert max(p.stop - p.start for p in risk.pieces.mine) <= above

@@ -62,5 +62,6 @@ METRIC = Metric(
     what="largest eigenvalues of the Hessian preconditioned by Adam's second moments",
     paper="Cohen et al. 2022, arXiv:2207.14484",
     cost="about 15 products; fewer from the second step on",
+    products=True,
     least={"k": 1, "rtol": 1e-12, "seed": 0},
 )

@@ -224,5 +224,6 @@ METRIC = Metric(
     what="largest Hessian eigenvalue of mini-batches, and where it leads with all data",
     paper="Granziol, Zohren & Roberts 2022, arXiv:2006.09092",
     cost="about 30 products beside hessian_top, whose eigenvectors it starts from",
+    products=True,
     least={"sizes": 2, "draws": 2, "k": 1, "rtol": 1e-12, "seed": 0},
 )

@@ -88,6 +88,7 @@ METRIC = Metric(
     what="trace of the Hessian per parameter, block by block",
     paper="Wang et al. 2025, arXiv:2502.19002",
     cost="one product a probe, 16, whatever the number of blocks; shared with hessian_diagonal",
+    products=True,
     choices={"block": ("layer", "kind"), "matrix": hutchinson.MATRICES},
     least={"probes": 2},
 )

@@ -96,9 +96,11 @@ METRIC = Metric(
     version=1,
     measure=measure,
     needs=("params", "problem"),
+    uses=("previous",),
     dims=("direction",),
     unit="loss / weight²",
     what="curvature of the loss along the gradient and the update",
     paper="Pan & Li 2023, arXiv:2306.00204",
     cost="one gradient and one product a direction",
+    products=True,
 )

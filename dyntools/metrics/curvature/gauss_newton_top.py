@@ -80,5 +80,6 @@ METRIC = Metric(
     what="largest eigenvalues of the Gauss–Newton matrix, the Hessian without residuals",
     paper="Schraudolph 2002, doi:10.1162/08997660260028683; Papyan 2019, arXiv:1901.08244",
     cost="about 35 products for ten, and one each for the split; fewer from the second step on",
+    products=True,
     least={"k": 1, "rtol": 1e-12, "seed": 0},
 )

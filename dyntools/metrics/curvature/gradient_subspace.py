@@ -158,10 +158,12 @@ METRIC = Metric(
     version=1,
     measure=measure,
     needs=("params", "problem"),
+    uses=("previous",),
     dims=("rank",),
     unit="share",
     what="share of the gradient in the top eigenvectors of the Hessian, and how far they moved",
     paper="Gur-Ari, Roberts & Dyer 2018, arXiv:1812.04754",
     cost="one gradient beside hessian_top, whose eigenvectors it shares",
+    products=True,
     least={"k": 1, "rtol": 1e-12, "seed": 0},
 )

@@ -127,6 +127,7 @@ METRIC = Metric(
     what="density of the eigenvalues of the Hessian",
     paper="Ghorbani et al. 2019, arXiv:1901.10159; Papyan 2018, arXiv:1811.07062",
     cost="a product for each step of each probe, 160",
+    products=True,
     choices={"block": BLOCKS},
     least={"probes": 2, "steps": 2, "width": 1e-3},
 )

@@ -79,6 +79,7 @@ METRIC = Metric(
     paper="Yao et al. 2021, arXiv:2006.00719; Liu et al. 2024, arXiv:2305.14342; "
     "Xie et al. 2024, arXiv:2410.08198",
     cost="one product a probe, 16; shared with block_sharpness",
+    products=True,
     choices={"matrix": hutchinson.MATRICES},
     least={"probes": 2},
 )

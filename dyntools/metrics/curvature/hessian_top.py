@@ -70,6 +70,7 @@ METRIC = Metric(
     what="largest eigenvalues of the Hessian of the loss",
     paper="Cohen et al. 2021, arXiv:2103.00065; Ghorbani et al. 2019, arXiv:1901.10159",
     cost="about 15 products for the first eigenvalue, 35 for ten; fewer from the second step on",
+    products=True,
     choices={"block": BLOCKS},
     least={"k": 1, "smallest": 0, "groups": 0, "rtol": 1e-12, "seed": 0},
 )

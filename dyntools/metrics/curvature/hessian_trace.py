@@ -85,6 +85,7 @@ METRIC = Metric(
     what="trace of the Hessian of the loss",
     paper="Yao et al. 2020, arXiv:1912.07145; Epperly et al. 2024, arXiv:2301.07825",
     cost="48 products",
+    products=True,
     choices={"route": tuple(KEPT)},
     least={"products": 6},
 )

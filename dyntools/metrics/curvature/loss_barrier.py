@@ -96,6 +96,7 @@ METRIC = Metric(
     version=1,
     measure=measure,
     needs=("params", "problem"),
+    uses=("previous", "initial"),
     dims=(),
     unit="loss",
     what="height of the loss on the line to the checkpoint before",

@@ -100,5 +100,6 @@ METRIC = Metric(
     what="loss along a random line through the weights, and along the gradient",
     paper="Li et al. 2018, arXiv:1712.09913",
     cost="42 forward passes, two products",
+    products=True,
     least={"points": 3, "span": 1e-9, "seed": 0},
 )

@@ -26,8 +26,6 @@ from dyntools.metrics.gradients.statistics import statistics, told
 from dyntools.metrics.metric import Metric
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from dyntools.problem.risk import Risk
     from dyntools.snapshot import Snapshot
 
@@ -131,19 +129,24 @@ def classes(risk: Risk, most: int) -> Mapping[int, NDArray[np.int64]]:
 
 
 def _labels(batch: object) -> NDArray[np.int64]:
-    from dyntools.problem.batches import rows, tensors
+    from dyntools.problem.batches import is_along, rows
+    from dyntools.problem.fixed_batches import described, targets_of
 
-    last: Tensor = list(tensors(batch))[-1]
-    if last.ndim != 1 or last.is_floating_point() or len(last) != rows(batch):
-        raise _unlabelled(f"a last tensor of shape {tuple(last.shape)} and {last.dtype}")
-    return np.asarray(last.cpu().numpy().astype(np.int64))
+    try:
+        labels = targets_of(batch)
+    except ProblemError as error:
+        raise _unlabelled(described(batch)) from error
+    if not is_along(labels, rows(batch)) or labels.ndim != 1 or labels.is_floating_point():
+        raise _unlabelled(f"targets {described(labels)}")
+    return np.asarray(labels.cpu().numpy().astype(np.int64))
 
 
 def _unlabelled(found: str) -> ProblemError:
     return ProblemError(
         "The examples have no classes to be told apart by.",
         found=found,
-        remedy="batches whose last tensor holds one whole number an example; or by=batch",
+        remedy="batches of (inputs, labels), or dictionaries with `labels`, one whole number an"
+        " example; or by=batch",
     )
 
 
@@ -151,12 +154,12 @@ def _of_groups(risk: Risk, groups: list[NDArray[np.int64]]) -> tuple[Array, Arra
     """Terms (J,) and inner products (J, J) of the mean gradients of groups of examples."""
     import torch
 
-    from dyntools.problem.per_example import inner_products
+    from dyntools.linalg.vectors import gram_matrix
     from dyntools.problem.units import example_terms
 
     terms = np.concatenate(example_terms(risk.probe))
     found = torch.stack([risk.part(group).gradient() for group in groups])
-    return np.array([terms[group].sum() for group in groups]), inner_products(found)
+    return np.array([terms[group].sum() for group in groups]), gram_matrix(found).cpu().numpy()
 
 
 METRIC = Metric(

@@ -16,30 +16,30 @@ under Adam tr(P⁻¹Σ)/(GᵀP⁻¹G), with P = √v̂ + eps, by whose inverse i
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dyntools.measurement import Measurement, Status
 from dyntools.metrics.gradients import noise
-from dyntools.metrics.gradients.statistics import statistics, told
+from dyntools.metrics.gradients.statistics import measured, statistics
 from dyntools.metrics.metric import Metric
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from dyntools.measurement import Measurement
     from dyntools.snapshot import Snapshot
 
 
 def measure(snapshot: Snapshot, *, batch: int = 0) -> Measurement:
     """The simple noise scale with one standard error, and its bounds at two of them.
 
-    batch: of training, for the findings; 0 where it is not known.
+    batch: of training, for the findings; 0 for the `batch_size` of the recipe, if it tells.
     """
     found = statistics(snapshot)
     one, both, scaled = noise.of_all(found), noise.two_sizes(found), noise.preconditioned(found)
     value = float(one.ratio)
-    fine = math.isfinite(value)
-    beside = {
+    beside: dict[str, ArrayLike] = {
         "lowest": one.lowest,
         "highest": one.highest,
         "trace": one.trace,
@@ -51,16 +51,9 @@ def measure(snapshot: Snapshot, *, batch: int = 0) -> Measurement:
         "preconditioned": np.nan if scaled is None else scaled.ratio,
         "preconditioned_error": np.nan if scaled is None else scaled.ratio_error,
         "examples": found.examples,
-        "batch": float(batch) if batch > 0 else np.nan,
+        "batch": batch or snapshot.recipe.batch_size or np.nan,
     }
-    return Measurement(
-        np.array(value),
-        error=one.ratio_error,
-        status=np.array(Status.ok if fine else Status.failed),
-        beside={name: np.asarray(number, dtype=np.float64) for name, number in beside.items()},
-        skipped={} if fine else {"": noise.why(one)},
-        method=told(found),
-    )
+    return measured(value, one.ratio_error, beside, noise.why(one), found)
 
 
 METRIC = Metric(

@@ -14,14 +14,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from dyntools.measurement import Measurement, Status
 from dyntools.metrics.gradients import noise
-from dyntools.metrics.gradients.statistics import statistics, told
+from dyntools.metrics.gradients.statistics import measured, statistics
 from dyntools.metrics.metric import Metric
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from dyntools.measurement import Measurement
     from dyntools.snapshot import Snapshot
 
 
@@ -36,20 +36,13 @@ def measure(snapshot: Snapshot, *, theta: float = 0.9) -> Measurement:
     fine = math.isfinite(value)
     along, _ = noise.along_mean(found)
     inner = along / (theta**2 * float(one.squared) ** 2) if fine else math.nan
-    beside = {
+    beside: dict[str, ArrayLike] = {
         "lowest": one.lowest / theta**2,
         "highest": one.highest / theta**2,
         "inner_product": inner,
         "examples": found.examples,
     }
-    return Measurement(
-        np.array(value),
-        error=one.ratio_error / theta**2,
-        status=np.array(Status.ok if fine else Status.failed),
-        beside={name: np.asarray(number, dtype=np.float64) for name, number in beside.items()},
-        skipped={} if fine else {"": noise.why(one)},
-        method=told(found),
-    )
+    return measured(value, one.ratio_error / theta**2, beside, noise.why(one), found)
 
 
 METRIC = Metric(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from dyntools.errors import CheckpointError, ProblemError
+from dyntools.measurement import Measurement, Status
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
     from torch import Tensor
 
     from dyntools.problem.per_example import PerExample
@@ -20,16 +26,24 @@ def statistics(snapshot: Snapshot) -> PerExample:
     """
     from dyntools.problem.per_example import STATISTICS, per_example
 
-    def compute() -> PerExample | ProblemError:
-        try:
-            return per_example(snapshot.risk(), _preconditioner(snapshot))
-        except ProblemError as error:
-            return error  # once for all metrics
+    return snapshot.attempted(
+        STATISTICS, lambda: per_example(snapshot.risk(), _preconditioner(snapshot))
+    )
 
-    found = snapshot.once(STATISTICS, compute)
-    if isinstance(found, ProblemError):
-        raise found
-    return found
+
+def measured(
+    value: float, error: ArrayLike, beside: Mapping[str, ArrayLike], why: str, found: PerExample
+) -> Measurement:
+    """One number with its companions; where it is none it failed, and `why` says so."""
+    fine = math.isfinite(value)
+    return Measurement(
+        np.array(value),
+        error=np.asarray(error),
+        status=np.array(Status.ok if fine else Status.failed),
+        beside={name: np.asarray(number, dtype=np.float64) for name, number in beside.items()},
+        skipped={} if fine else {"": why},
+        method=told(found),
+    )
 
 
 def told(found: PerExample) -> str:

@@ -129,6 +129,7 @@ METRIC = Metric(
     version=1,
     measure=measure,
     needs=("params", "initial", "log"),
+    uses=("previous",),
     dims=(),
     unit="learning rate of SGD",
     what="distance from the start over the root of the summed squared gradient norms",

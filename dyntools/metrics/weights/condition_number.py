@@ -67,6 +67,7 @@ METRIC = Metric(
     version=1,
     measure=measure,
     needs=("params",),
+    uses=("initial",),
     dims=("layer",),
     unit="1",
     what="largest over smallest singular value of each matrix",

@@ -42,6 +42,7 @@ METRIC = Metric(
     version=1,
     measure=measure,
     needs=("params",),
+    uses=("initial",),
     dims=("layer",),
     unit="dimensions",
     what="exponential of the entropy of the singular values of each matrix",

@@ -43,6 +43,7 @@ METRIC = Metric(
     version=1,
     measure=measure,
     needs=("params",),
+    uses=("initial",),
     dims=("layer",),
     unit="dimensions",
     what="number of directions that share the squared norm of each matrix",

@@ -75,6 +75,7 @@ METRIC = Metric(
     version=1,
     measure=measure,
     needs=("params",),
+    uses=("initial",),
     dims=("layer", "fraction"),
     unit="weight",
     what="singular values of each matrix by relative rank",

@@ -90,6 +90,7 @@ METRIC = Metric(
     version=1,
     measure=measure,
     needs=("params",),
+    uses=("initial",),
     dims=("layer",),
     unit="weight",
     what="largest singular value of each matrix",

@@ -41,6 +41,7 @@ METRIC = Metric(
     version=1,
     measure=measure,
     needs=("params",),
+    uses=("initial",),
     dims=("layer",),
     unit="dimensions",
     what="squared Frobenius norm over squared spectral norm of each matrix",

@@ -66,6 +66,7 @@ METRIC = Metric(
     version=1,
     measure=measure,
     needs=("params", "initial"),
+    uses=("previous",),
     dims=("layer",),
     unit="dimensions",
     what="effective rank of the change of each matrix since an earlier checkpoint",

@@ -56,6 +56,7 @@ METRIC = Metric(
     version=1,
     measure=measure,
     needs=("params",),
+    uses=("initial",),
     dims=("layer",),
     unit="weight",
     what="Frobenius norm of each parameter tensor",

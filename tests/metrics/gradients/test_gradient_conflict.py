@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from dyntools.errors import ProblemError
 from dyntools.measuring import measure
@@ -56,6 +57,28 @@ def test_the_largest_classes_are_taken_and_ignored_labels_are_none() -> None:
         labelled(np.random.default_rng(1).normal(size=(7, 2)), labels, np.ones(2))
     ).risk()
     assert {k: v.tolist() for k, v in classes(risk, 2).items()} == {2: [3, 4], 5: [0, 1, 2]}
+
+
+def test_labels_are_where_problems_look_for_them() -> None:
+    """In a dictionary by their name, whatever tensor comes last; a triple does not tell."""
+    x, labels = torch.ones(5, 2, dtype=torch.float64), torch.tensor([1, 0, 1, 0, 0])
+    model = torch.nn.Linear(2, 2).double()
+    named = {"labels": labels, "x": x, "length": torch.arange(5)}
+    told = Problem(
+        model,
+        [named],
+        lambda z, batch: cross_entropy(z, batch["labels"]),
+        forward=lambda model, batch: model(batch["x"]),
+        weight=lambda batch: len(batch["x"]),
+        engine=EXACT,
+    )
+    found = classes(snapshot_of(told).risk(), 2)
+    assert {k: v.tolist() for k, v in found.items()} == {0: [1, 3, 4], 1: [0, 2]}
+    triple = (x, labels, torch.arange(5))
+    untold = Problem(model, [triple], lambda z, b: cross_entropy(z, b[1]), engine=EXACT)
+    with pytest.raises(ProblemError, match="no classes") as caught:
+        classes(snapshot_of(untold).risk(), 2)
+    assert "by=batch" in str(caught.value.remedy)
 
 
 def test_examples_without_classes_are_refused_in_words() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from dyntools.log import Curve, Log, Role
 from dyntools.measurement import Status
 from dyntools.measuring import measure
 from dyntools.metrics.gradients import noise
+from dyntools.recipe import Recipe
 from dyntools.snapshot import Snapshot
 from tests.metrics.gradients.known_noise import by_hand, springs
 from tests.problems import Array, snapshot_of, trained
@@ -39,6 +41,14 @@ def test_the_scale_of_known_noise() -> None:
     assert beside["of_these"] == pytest.approx(points(3000).var(0, ddof=1).sum() / (here @ here))
     assert math.isnan(beside["preconditioned"])
     assert "3000 examples" in found.method
+
+
+def test_the_batch_of_the_recipe_is_taken_where_none_is_set() -> None:
+    snapshot = snapshot_of(springs(points(60), AT))
+    told = replace(snapshot, recipe=Recipe(batch_size=48), _computed={})
+    assert math.isnan(measure(snapshot, "noise_scale").beside["batch"])
+    assert float(measure(told, "noise_scale").beside["batch"]) == 48
+    assert float(measure(told, "noise_scale", batch=16).beside["batch"]) == 16
 
 
 def test_all_noise_is_said_and_bounded() -> None:
