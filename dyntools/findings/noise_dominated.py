@@ -70,7 +70,8 @@ def _unknown(one: NoiseScale) -> Finding:
             "Batches far below it are ruled by noise and may be raised nearly for free in steps; "
             "batches far above it waste examples."
         ),
-        remedy="Name the batch to have it judged: --metric noise_scale:batch=…",
+        remedy="Name the batch to have it judged: batch_size in the file of --config, or --metric"
+        " noise_scale:batch=…",
         paper=PAPER,
         caveat=CAVEAT,
         step=one.step,

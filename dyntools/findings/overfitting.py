@@ -15,13 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyntools.findings.finding import Finding, Severity
+from dyntools.findings.prechelt import GL_LEAST, GL_MOST, PQ_MOST, UP_STRIPS
 from dyntools.findings.rows import Row, amount, counted, last_row, usable_checkpoints
 from dyntools.log import Role
 from dyntools.report import Report
 
-GL_LEAST, GL_MOST = 1.0, 5.0  # percent; the smallest and largest that Prechelt 1998 tried
-PQ_MOST = 3.0  # the largest that Prechelt 1998 tried
-UP_STRIPS = 3  # one of the best trade-offs in Prechelt 1998; he tried 2 to 8
 TESTABLE = 6  # checks behind the best with which z can pass RISE_Z comfortably; chosen, no source
 RISE_Z = 2.326  # one-sided 1 % of the normal distribution; chosen, no source
 FEWEST_RISES = 2  # checks in a row, where the test has too few; chosen, no source

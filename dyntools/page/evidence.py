@@ -13,6 +13,7 @@ LOSSES, RATE, NORMS, EDGE = "losses", "learning rate", "gradient norm", "thresho
 READ = {
     "divergence": LOSSES,
     "overfitting": LOSSES,
+    "validation_rise": "validation_gap",
     "loss_spikes": LOSSES,
     "plateau": LOSSES,
     "unfinished": RATE,
@@ -35,6 +36,14 @@ READ = {
     "clip_threshold": NORMS,
     "vanishing_gradients": "gradient_norm",
     "dead_units": "dormant_units",
+    "saturated_units": "dormant_units",
+    "feature_collapse": "feature_rank",
+    "logit_growth": "attention_logits",
+    "logit_drift": "output_logits",
+    "precision_risk": "activation_scale",
+    "oui_trend": "oui",
+    "layers_converged": "cka_to_final",
+    "terminal_phase": "neural_collapse",
 }
 
 

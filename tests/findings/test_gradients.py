@@ -59,6 +59,7 @@ def test_a_batch_that_is_not_known_is_said() -> None:
     assert found.severity is Severity.note
     assert "the batch of training is not known" in found.sentence
     assert "noise_scale:batch" in found.remedy
+    assert "batch_size" in found.remedy
     assert not noise_dominated(noise_report(math.nan, 160, math.inf))
     assert not batch_too_large(noise_report(200, 160, 250))
 
