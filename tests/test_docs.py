@@ -151,6 +151,8 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, R
     made["curvature"] = _with_problem("digits-mlp", folder / "curvature.h5", preset="curvature")
     made["gradients"] = _with_problem("tiny-gpt", folder / "gradients.h5", preset="gradients")
     made["activations"] = _with_problem("tiny-gpt", folder / "activations.h5", preset="activations")
+    _with_problem("digits-mlp", folder / "collapse.h5", ["neural_collapse"])
+    _with_problem("digits-mlp", folder / "gap.h5", ["validation_gap"])
     request = ["block_sharpness:block=kind"]
     _with_problem("tiny-gpt", folder / "tiny-gpt-curvature.h5", request, steps=[10, 300])
     return folder, made

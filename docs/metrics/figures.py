@@ -56,6 +56,8 @@ FIGURES = {  # file: (run, the name of the figure, metrics to measure)
         if metric.name != "rms_spike"
     },
     **{metric.name: ("tiny-gpt", metric.name, (metric.name,)) for metric in ACTIVATIONS},
+    "neural_collapse": ("digits-mlp", "neural_collapse", ("neural_collapse",)),
+    "validation_gap": ("digits-mlp", "validation_gap", ("validation_gap",)),
     **{
         metric.name: ("digits-mlp", metric.name, (metric.name,))
         for metric in CURVATURE

@@ -103,9 +103,12 @@ AXES: Mapping[Callable[..., Any], int] = {
     ),
 }
 
-# Products with a matrix: which argument enters, and which one must be a weight (None: any is).
-PRODUCTS: Mapping[Callable[..., Any], tuple[int, int | None]] = {
-    F.linear: (0, None),
-    torch.addmm: (1, 2),
-    **dict.fromkeys((torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.mm, Tensor.mm), (0, 1)),
+# Products with a matrix: which argument enters, which one is the matrix, and whether it stands as
+# (d, k) there. Other than of `linear`, it must be a weight of the model.
+PRODUCTS: Mapping[Callable[..., Any], tuple[int, int, bool]] = {
+    F.linear: (0, 1, False),
+    torch.addmm: (1, 2, True),
+    **dict.fromkeys(
+        (torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.mm, Tensor.mm), (0, 1, True)
+    ),
 }

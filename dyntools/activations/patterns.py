@@ -10,8 +10,8 @@ selection is taken, which is another mean over j and no other quantity.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -37,6 +37,7 @@ class Examples:
     pairs: tuple[tuple[int, int], ...]
 
     @classmethod
+    @lru_cache(maxsize=16)  # drawing takes a millisecond
     def of(cls, count: int) -> Examples:
         every = count * (count - 1) // 2
         if every <= PAIRS:
@@ -47,13 +48,28 @@ class Examples:
             drawn.add((i, j))
         return cls(count, tuple(sorted(drawn)))
 
-    @property
+    @cached_property
     def paired(self) -> tuple[int, ...]:
         return tuple(sorted({number for pair in self.pairs for number in pair}))
 
-    def groups(self, numbers: Sequence[int]) -> Tensor:
+    def groups(self, numbers: range) -> Tensor:
         """The group of each, (b,)."""
-        return torch.tensor([GROUPS * n // self.count for n in numbers], dtype=torch.int64)
+        return GROUPS * torch.arange(numbers.start, numbers.stop) // self.count
+
+
+def followed(output: Tensor, examples: int) -> Tensor:
+    """An even selection of at most UNITS outputs of each example, (b, n), in one piece.
+
+    Where the first axis of the output does not count examples, of all of it, (1, n).
+    """
+    fits = output.ndim > 0 and len(output) % examples == 0
+    rows = output.reshape(examples if fits else 1, -1)
+    return rows[:, :: step_of(rows.shape[1], UNITS)].contiguous()  # comparing is then faster
+
+
+def positive(outputs: Tensor) -> Tensor:
+    """1 where an output is above zero, else 0, in float32: faster than a boolean and a cast."""
+    return torch.gt(outputs, 0, out=outputs.new_empty(outputs.shape, dtype=torch.float32))
 
 
 @dataclass(eq=False)
@@ -71,32 +87,30 @@ class Patterns:
     masks: dict[int, Tensor] = field(default_factory=dict)
     refused: str = ""
 
-    def add(self, output: Tensor, numbers: Sequence[int]) -> None:
-        """output: (b, …), or (b · k, …) with the parts of an example one after another."""
+    def add(self, output: Tensor, on: Tensor, numbers: range) -> None:
+        """output: (b, …), or (b · k, …) with the parts of an example one after another.
+
+        on: which of those `followed` are positive, (b, n).
+        """
         if self.refused:
             return
         if output.ndim == 0 or len(output) % len(numbers):
             self.refused = "the first axis of its output does not count the examples"
             return
-        flat = output.reshape(len(numbers), -1)
+        outputs = output.numel() // len(numbers)
         if self.counts is None:
-            self.outputs, self.step = flat.shape[1], step_of(flat.shape[1], UNITS)
-        elif flat.shape[1] != self.outputs:
+            self.outputs, self.step = outputs, step_of(outputs, UNITS)
+            self.counts = on.new_zeros(GROUPS, on.shape[1])
+        elif outputs != self.outputs:
             self.refused = "examples have different numbers of outputs there"
             return
-        mask = flat[:, :: self.step] > 0
         groups = self.examples.groups(numbers)
-        if self.counts is None:
-            self.counts = torch.zeros(
-                GROUPS, mask.shape[1], dtype=torch.float32, device=mask.device
-            )
         self.sizes += torch.bincount(groups, minlength=GROUPS)
         of_group = torch.nn.functional.one_hot(groups, GROUPS).T.to(self.counts)
-        self.counts.addmm_(of_group, mask.to(self.counts.dtype))  # exact below 2²⁴ examples
-        wanted = set(self.examples.paired)
-        for row, number in enumerate(numbers):
-            if number in wanted:
-                self.masks[number] = mask[row].clone()
+        self.counts.addmm_(of_group, on)  # exact below 2²⁴ examples
+        wanted = [number for number in self.examples.paired if number in numbers]
+        rows = torch.tensor(wanted, dtype=torch.int64, device=on.device) - numbers.start
+        self.masks.update(zip(wanted, on.index_select(0, rows) > 0, strict=True))
 
 
 @dataclass(frozen=True)

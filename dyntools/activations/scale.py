@@ -14,7 +14,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 ENTRIES = 1 << 14  # of one output of a piece: 1 % of the RMS of outliers, 0.1 % over many; chosen
@@ -34,6 +35,7 @@ FORMATS: Mapping[str, Format] = {  # half the least subnormal; the largest and h
     "fp8_e4m3": Format(2.0**-10, 464.0),
     "fp8_e5m2": Format(2.0**-17, math.nextafter(61440.0, 0.0)),
 }
+BY_ZERO = sorted(FORMATS, key=lambda name: -FORMATS[name].zero)
 
 
 def evenly(flat: Tensor, most: int) -> Tensor:
@@ -53,6 +55,11 @@ def step_of(count: int, most: int) -> int:
     return step
 
 
+def largest(one: float, other: float) -> float:
+    """Of two; NaN where either is."""
+    return other if other > one or math.isnan(other) else one
+
+
 @dataclass(eq=False)
 class Scale:
     """count, mean, and sums of the powers 2 to 4 of x - mean; lost: by format."""
@@ -65,22 +72,29 @@ class Scale:
     lost: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FORMATS, 0))
 
     def add(self, output: Tensor) -> None:
-        least, most = (float(end) for end in torch.aminmax(output))
+        least, most = float(output.amin()), float(output.amax())  # faster than both in one
         top = max(abs(least), abs(most)) if not math.isnan(least + most) else math.nan
-        self.largest = top if not top <= self.largest else self.largest  # NaN stays
-        x = evenly(output.detach().reshape(-1), ENTRIES).double()
-        size, n = x.abs(), x.numel()
-        zeros = n - int(torch.count_nonzero(x))
+        self.largest = largest(self.largest, top)
+        x = evenly(output.detach().reshape(-1), ENTRIES).cpu().double().numpy()
+        n, zeros = len(x), len(x) - int(np.count_nonzero(x))
         self.zeros += zeros
-        for name, form in FORMATS.items():
-            small = int(torch.count_nonzero(size <= form.zero)) - zeros
-            large = int(torch.count_nonzero(size > form.over)) if top > form.over else 0
-            self.lost[name] += small + large
-        mean = x.mean()
+        self._lose(np.abs(x), zeros, top)
+        mean = float(x.mean())
         deviation = x - mean
         square = deviation * deviation
-        powers = (float(square.sum()), float(square @ deviation), float(square @ square))
-        self._join(n, float(mean), powers)
+        second, third = float(square.sum()), float((square * deviation).sum())
+        self._join(n, mean, (second, third, float((square * square).sum())))
+
+    def _lose(self, size: NDArray[np.float64], zeros: int, top: float) -> None:
+        """Count what the formats lose of entries |x|, so many of them zero, and none above top."""
+        for name in BY_ZERO:
+            small = int(np.count_nonzero(size <= FORMATS[name].zero)) - zeros
+            if not small:
+                break  # nor do formats lose any that reach further down
+            self.lost[name] += small
+        for name, form in FORMATS.items():
+            if top > form.over:
+                self.lost[name] += int(np.count_nonzero(size > form.over))
 
     def _join(self, n: int, mean: float, powers: tuple[float, float, float]) -> None:
         a, b = float(self.count), float(n)

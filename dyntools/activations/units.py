@@ -15,12 +15,16 @@ from torch import Tensor
 
 from dyntools.activations.functions import Kind
 
+BLOCK = 1 << 16  # outputs taken at a time, 256 KiB: they stay in the cache; chosen
 EDGE = 0.01  # of the range: how near to a bound an output is saturated; chosen
 
 
 @dataclass(eq=False)
 class Units:
-    """magnitude: Σ |h_i| (d,) float64. largest: max h_i (d,). count: terms of each sum."""
+    """magnitude: Σ |h_i| (d,) float64. largest: max h_i (d,). count: terms of each sum.
+
+    positive, saturated: of `entries` that were followed (`patterns`).
+    """
 
     kind: Kind
     magnitude: Tensor | None = None
@@ -31,7 +35,8 @@ class Units:
     entries: int = 0
     refused: str = ""
 
-    def add(self, output: Tensor, axis: int) -> None:
+    def add(self, output: Tensor, axis: int, part: Tensor, on: Tensor) -> None:
+        """axis: which one counts the units. part, on: the outputs followed, which are positive."""
         if self.refused:
             return
         if output.ndim < 2:
@@ -41,10 +46,7 @@ class Units:
         if self.magnitude is not None and rows.shape[-1] != len(self.magnitude):
             self.refused = "its number of units changes from batch to batch"
             return
-        size = rows if self.kind.name in ("relu", "relu6") else rows.abs()
-        # Over the positions of an example in the precision of the pass, over examples in float64.
-        positions = list(range(1, rows.ndim - 1))
-        found = (size.sum(positions) if positions else size).double().sum(0)
+        found = self._magnitude(rows)
         largest = rows.amax(list(range(rows.ndim - 1)))
         if self.magnitude is None or self.largest is None:
             self.magnitude, self.largest = found, largest
@@ -52,12 +54,22 @@ class Units:
             self.magnitude = self.magnitude + found
             self.largest = torch.maximum(self.largest, largest)
         self.count += output.numel() // rows.shape[-1]
-        self.entries += output.numel()
-        self.positive += int(torch.count_nonzero(output > 0))
+        self.entries += part.numel()
+        self.positive += round(float(on.sum()))
         if self.kind.is_bounded:
             width = EDGE * (self.kind.high - self.kind.low)
             low, high = self.kind.low + width, self.kind.high - width
-            self.saturated += int(torch.count_nonzero((output < low) | (output > high)))
+            self.saturated += int(torch.count_nonzero((part < low) | (part > high)))
+
+    def _magnitude(self, rows: Tensor) -> Tensor:
+        """Σ |h_i| of (b, …, d): in the precision of the pass over each BLOCK, else in float64."""
+        total = rows.new_zeros(rows.shape[-1], dtype=torch.float64)
+        axes = list(range(rows.ndim - 1))
+        each = max(BLOCK * len(rows) // rows.numel(), 1)
+        for first in range(0, len(rows), each):
+            part = rows[first : first + each]
+            total += (part if self.kind.name in ("relu", "relu6") else part.abs()).sum(axes)
+        return total
 
     @property
     def shares(self) -> dict[str, float]:

@@ -34,8 +34,10 @@ BOUNDS = (
 )
 STANDARD_ERRORS = (
     "adaptive_sharpness",
+    "alignment",
     "batch_sharpness",
     "block_sharpness",
+    "cka_to_final",
     "divergence",
     "dog_step",
     "gap_growth",
@@ -44,17 +46,21 @@ STANDARD_ERRORS = (
     "hessian_density",
     "hessian_diagonal",
     "hessian_trace",
+    "neural_collapse",
     "noise_scale",
     "norm_test",
     "oui",
+    "output_drift",
     "output_logits",
     "refined_schedule",
     "sam_sharpness",
     "second_moment_snr",
     "spectral_alpha",
+    "validation_gap",
 )
 EXACT = (
     "activation_scale",
+    "attention_logits",
     "dormant_units",
     "effective_lr",
     "embedding_anisotropy",

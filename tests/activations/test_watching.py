@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dyntools.activations.watching import Seen, watched
+from dyntools.activations.scores import Scores
+from dyntools.activations.watching import Product, Seen, watched
 
 
 class NewGELUActivation(nn.Module):
@@ -93,10 +94,31 @@ def test_inputs_of_products_with_a_tied_matrix() -> None:
             x = self.table(index)
             return (x @ x.transpose(-1, -2)).sum() + x @ self.table.weight.T
 
-    model, inputs = Tied(), list[str]()
+    model, products = Tied(), list[Product]()
     with (
         torch.no_grad(),
-        watched(model, lambda s: None, lambda n, x: inputs.append(n), [model.table.weight]),
+        watched(model, lambda s: None, products.append, [model.table.weight]),
     ):
         model(torch.zeros(2, 4, dtype=torch.int64))
-    assert inputs == ["model"]
+    assert [product.name for product in products] == ["model"]
+    (found,) = products
+    torch.testing.assert_close(found.output, found.x @ found.weight.T)
+
+
+class Attends(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.softmax = nn.Softmax(dim=-1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.softmax(x @ x.mT / 2.0) @ x
+        return F.scaled_dot_product_attention(x, x, x)
+
+
+def test_attentions_are_named_by_the_module_that_attends() -> None:
+    for model, name in ((Attends(), "model"), (nn.Sequential(Attends()), "0")):
+        found: list[Scores] = []
+        with torch.no_grad(), watched(model, lambda seen: None, hear_scores=found.append):
+            model(torch.ones(2, 3, 4))
+        assert [scores.name for scores in found] == [name, f"{name}#2"]
+        assert [scores.z is None for scores in found] == [False, True]

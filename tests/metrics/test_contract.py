@@ -38,6 +38,7 @@ def weights(seed: int) -> dict[str, torch.Tensor]:
         "0.bias": (24,),
         "conv.weight": (8, 4, 3, 3),
         "norm.weight": (16,),
+        "head.weight": (8, 8),
     }
     return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
 
@@ -62,17 +63,20 @@ def log() -> Log:
 
 
 class Network(nn.Module):
-    """A token to eight classes, through a parameter of every kind in `weights`."""
+    """A token to eight classes, through a parameter of every kind in `weights`, and attention."""
 
     def __init__(self) -> None:
         super().__init__()
         self.embed, self.norm = nn.Embedding(40, 16), nn.RMSNorm(16)
         self.add_module("0", nn.Linear(16, 24))
         self.conv = nn.Conv2d(4, 8, 3, padding=1, bias=False)
+        self.head = nn.Linear(8, 8, bias=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
         hidden = torch.tanh(self.get_submodule("0")(self.norm(self.embed(tokens))))
-        return 0.2 * self.conv(hidden.view(-1, 4, 2, 3)).sum((2, 3))
+        places = hidden.view(-1, 6, 4)  # that attend to one another
+        hidden = hidden + ((places @ places.mT).softmax(-1) @ places).flatten(1)
+        return self.head(0.1 * self.conv(hidden.view(-1, 4, 2, 3)).sum((2, 3)))
 
 
 @functools.cache
@@ -82,8 +86,11 @@ def problem() -> Problem:
     tokens = torch.randint(40, (32,), generator=generator)
     labels = torch.randint(8, (32,), generator=generator)
     batches = [(tokens[:20], labels[:20]), (tokens[20:], labels[20:])]
+    held_out = [(torch.arange(24), torch.arange(24) % 8)]
     with torch.random.fork_rng():
-        return Problem(Network(), batches, lambda z, batch: cross_entropy(z, batch[1]))
+        return Problem(
+            Network(), batches, lambda z, batch: cross_entropy(z, batch[1]), validation=held_out
+        )
 
 
 def adam(fill: float | None = None) -> OptimizerState:
@@ -115,6 +122,8 @@ def make_snapshot(device: str = "cpu") -> Snapshot:
     now = {name: w + 0.1 * weights(2)[name] for name, w in before.items()}
     previous = Snapshot(100, Tensors.of(before), initial=start, **common)
     beside = {"gradients": Tensors.of(gradients()), "initial": start, "previous": previous}
+    after = {name: w + 0.1 * weights(7)[name] for name, w in now.items()}
+    beside["final"] = Snapshot(900, Tensors.of(after), **common)
     return Snapshot(300, Tensors.of(now), log=log(), **beside, **common)
 
 
@@ -217,13 +226,26 @@ def test_round_trip_through_journal_and_hdf5(metric: Metric, tmp_path: Path) -> 
 
 
 @every_metric
+@pytest.mark.parametrize("past", ["initial", "previous"])
+def test_it_looks_at_no_step_that_it_does_not_declare(metric: Metric, past: str) -> None:
+    """A recorder keeps no copies of what no metric declares."""
+    if past in metric.needs or past in metric.uses:
+        return
+    without = replace(make_snapshot(), **{past: None})
+    assert_same_bits(measure(without, metric), measured(metric.name))
+
+
+@every_metric
 @pytest.mark.parametrize("need", NEEDS)
 def test_a_missing_input_is_said_and_not_guessed(metric: Metric, need: str) -> None:
     if need not in metric.needs:
         return
     empty = Tensors({}, dict[str, torch.Tensor]().__getitem__)
     name = "open_optimizer" if need in ("optimizer", "moments") else need
-    lacking = replace(make_snapshot(), **{name: empty if need == "params" else None})
+    if need == "validation":  # is the problem's
+        lacking = replace(make_snapshot(), problem=replace(problem(), validation=None))
+    else:
+        lacking = replace(make_snapshot(), **{name: empty if need == "params" else None})
     if need == "gradients":
         lacking = replace(lacking, problem=None)  # they may be the problem's
     found = measure(lacking, metric)

@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dyntools.measurement import Measurement, Status
-from dyntools.metrics.activations.sites import activations
+from dyntools.metrics.activations.sites import activations, error_of_ratio
 from dyntools.metrics.metric import Metric
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from dyntools.snapshot import Snapshot
 
 
@@ -41,19 +39,11 @@ def measure(snapshot: Snapshot) -> Measurement:
     }
     return Measurement(
         np.array(means[0]),
-        error=np.array(math.nan if reason else _error(logits.sums[:, 0], logits.terms)),
+        error=np.array(math.nan if reason else error_of_ratio(logits.sums[:, 0], logits.terms)),
         status=np.array(Status.failed if reason else Status.ok),
         beside={name: np.array(number) for name, number in beside.items()},
         skipped={"": reason} if reason else {},
     )
-
-
-def _error(sums: Tensor, terms: Tensor) -> float:
-    """The jackknife over groups of examples of a ratio of sums; NaN where a group is empty."""
-    if not bool((terms > 0).all()):
-        return math.nan
-    without = (sums.sum() - sums) / (terms.sum() - terms)
-    return math.sqrt((len(sums) - 1) * float(without.var(correction=0)))
 
 
 METRIC = Metric(

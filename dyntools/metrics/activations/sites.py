@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
-
-from dyntools.errors import ProblemError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from torch import Tensor
 
     from dyntools.activations.functions import Kind
     from dyntools.activations.probe_pass import Activations
@@ -20,19 +21,21 @@ def activations(snapshot: Snapshot) -> Activations:
     """Raises ProblemError as `Snapshot.risk` does, and where memory holds no single example."""
     from dyntools.activations.probe_pass import activations_of
 
-    def compute() -> Activations | ProblemError:
-        try:
-            return activations_of(snapshot.risk())
-        except ProblemError as error:
-            return error  # once for all metrics
-
-    found = snapshot.once("activations", compute)
-    if isinstance(found, ProblemError):
-        raise found
-    return found
+    return snapshot.attempted("activations", lambda: activations_of(snapshot.risk()))
 
 
 def kinds_told(kinds: Iterable[Kind]) -> str:
     """How many sites of each function, for `method`."""
     names = [kind.name for kind in kinds]
     return ", ".join(f"{names.count(name)} {name}" for name in dict.fromkeys(names))
+
+
+def error_of_ratio(sums: Tensor, terms: Tensor) -> float:
+    """One standard error of Σ sums / Σ terms, by the jackknife over groups of examples.
+
+    NaN where a group is empty.
+    """
+    if not bool((terms > 0).all()):
+        return math.nan
+    without = (sums.sum() - sums) / (terms.sum() - terms)
+    return math.sqrt((len(sums) - 1) * float(without.var(correction=0)))

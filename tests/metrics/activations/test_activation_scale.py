@@ -58,3 +58,19 @@ def test_many_entries_are_an_even_selection_and_the_largest_is_exact() -> None:
     found = measure(through(nn.LeakyReLU(1.0), [x]), find("activation_scale"))
     assert found.beside["largest"][0] == 77.0
     assert found.values[0] == pytest.approx(1.0, abs=0.05)
+
+
+class Cleaned(nn.Module):
+    """The loss stays finite whatever the activation holds."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.elu(x).nan_to_num()
+
+
+def test_one_nan_beside_the_selection_fails_whatever_follows() -> None:
+    """It was lost: a NaN compares with nothing, so the largest of the next piece took its place."""
+    x = torch.ones(1100, 1 << 5, dtype=torch.float64)
+    x[0, 1] = torch.nan
+    found = measure(through(Cleaned(), x.split(1090)), find("activation_scale"))
+    assert np.isnan(found.values[0])
+    assert "NaN" in found.skipped["function.elu"]
