@@ -24,7 +24,7 @@ from dyntools.log import Log, Role
 from dyntools.measuring import UNREADABLE, device_of, measure_all
 from dyntools.meter import Meter, Progress
 from dyntools.plan import Plan, Task
-from dyntools.problem.guards import check_products
+from dyntools.problem.guards import check_gradient, check_products
 from dyntools.problem.record import sentence, validation_sentence
 from dyntools.problem.second_moments import refuse_too_large
 from dyntools.problem.user_code import blamed
@@ -189,7 +189,7 @@ def _check_problem(run: Run, plan: Plan, steps: Sequence[int], device: torch.dev
 
     One checkpoint may be at fault and not the problem (a run that starts or ends in NaN): only when
     the last step refuses it too is it refused. At other steps that is a row with its reason. Of a
-    plan without products no second derivative is asked for.
+    plan without products no second derivative is asked for, of one of activations alone none.
     """
     if plan.problem is None:
         return
@@ -202,6 +202,8 @@ def _check_problem(run: Run, plan: Plan, steps: Sequence[int], device: torch.dev
                 risk = snapshot.risk()
                 if any(task.metric.products for task in plan.of_weights):
                     check_products(risk)
+                if _takes_gradients(plan):
+                    check_gradient(risk)
                 if any("validation" in task.metric.needs for task in plan.of_weights):
                     validation_risk(risk)
                 if plan.estimate is not None:
@@ -215,6 +217,12 @@ def _check_problem(run: Run, plan: Plan, steps: Sequence[int], device: torch.dev
             snapshot.release()
     if refused:
         raise refused[0]
+
+
+def _takes_gradients(plan: Plan) -> bool:
+    """Whether anything but the forward pass is used; whoever does it unawares is asked then."""
+    of_loss = [t.metric for t in plan.of_weights if {"problem", "gradients"} & {*t.metric.needs}]
+    return plan.estimate is not None or any(metric.group != "activations" for metric in of_loss)
 
 
 def _opened(path: Path, *, append: bool) -> Journal:

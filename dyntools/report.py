@@ -105,10 +105,11 @@ class Report:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of the parameters, as far as the report knows them."""
+        """Of the parameters, as far as the report knows them; what is no shape is not known."""
         found = self.attributes.get("shapes")
         known = found if isinstance(found, Mapping) else {}
-        return {str(name): tuple(map(int, shape)) for name, shape in known.items()}
+        shapes = {str(name): _shape(value) for name, value in known.items()}
+        return {name: shape for name, shape in shapes.items() if shape is not None}
 
     def __getitem__(self, metric: str) -> Series:
         if metric not in self.series:
@@ -116,3 +117,12 @@ class Report:
                 f"The report holds no metric {metric!r}.", remedy=nearest(metric, self.series)
             )
         return self.series[metric]
+
+
+def _shape(value: object) -> tuple[int, ...] | None:
+    """A tuple of whole numbers; None for anything else, which only a damaged report holds."""
+    if not isinstance(value, list | tuple):
+        return None
+    numbers = [n for n in value if isinstance(n, int | float) and not isinstance(n, bool)]
+    whole = len(numbers) == len(value) and all(n >= 0 and n == n // 1 for n in numbers)
+    return tuple(map(int, numbers)) if whole else None

@@ -22,6 +22,15 @@ def test_shapes_are_none_where_nothing_is_told() -> None:
     assert Report(attributes={"shapes": {}}).shapes == {}
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [7, None, "34", "w", [3, "x"], [3, None], [[3], 4], [3.5], [-1], [float("inf")], {"0": 3}],
+)
+def test_what_is_no_shape_is_not_known(odd: object) -> None:
+    """A report that was tampered with: no TypeError, and the others stay."""
+    assert Report(attributes={"shapes": {"a": odd, "w": [3, 4]}}).shapes == {"w": (3, 4)}
+
+
 def test_shapes_are_whole_numbers_in_order(tmp_path: Path) -> None:
     """As given, and as they come back from a file: a scalar has the shape ()."""
     told = {"w": [3, 4], "ünï": (5.0,), "scale": [], "large": [2**40, 1]}

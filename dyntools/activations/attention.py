@@ -57,8 +57,8 @@ class Attention:
             self.entropy, self.relative, self.choices = zeros
         if len(self.entropy) != z.shape[1]:
             raise ValueError("its number of heads changes from batch to batch")
-        least, most = torch.aminmax(threshold(every, FORBIDDEN, 0.0))  # NaN stays
-        self.largest = largest(self.largest, max(abs(float(least)), abs(float(most))))
+        there = threshold(every, FORBIDDEN, 0.0)  # NaN stays
+        self.largest = largest(self.largest, max(-float(there.amin()), float(there.amax())))
         if not z.numel():
             return
         there = threshold(z, FORBIDDEN, 0.0)

@@ -18,13 +18,13 @@ from torch import Tensor
 
 from dyntools.activations.outputs import Terms
 from dyntools.activations.places import Place, place_of
+from dyntools.activations.selection import WORD, golden
 from dyntools.activations.watching import Product
 
 BYTES = 64 << 20  # of rows that are kept: all of CIFAR's 50,000 at d = 300; chosen
 SAME = 0.99  # of the places; what a soft cap saturates may differ; chosen
 ROUNDING = 1e-3  # of the largest logit; chosen
 RECENT = 4  # products in which the first piece looks for the logits, as heads run last; chosen
-GOLDEN, WORD = 2654435769, 1 << 32  # 2³² / golden ratio, rounded to odd: Knuth, vol. 3, 6.4
 
 NO_LAYER = "no linear layer puts out the logits"
 
@@ -114,7 +114,7 @@ class ClassFeatures:
         most = BYTES // (rows.shape[1] * rows.element_size())
         if total > most:
             place = numbers.start * self.places + torch.arange(len(rows))
-            counted = counted & ((place * GOLDEN) % WORD < WORD * most // total)
+            counted = counted & (golden(place) < WORD * most // total)
         at = counted.nonzero()[:, 0]
         here = at.to(rows.device)
         self.rows.append(rows[here])

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from dyntools.activations.patterns import GROUPS
+from dyntools.activations.patterns import GROUPS, drawn_groups
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -99,7 +99,7 @@ def groups_of(labels: Labels, numbers: Labels, examples: int) -> Labels:
     Places of one example stay together, as they are alike. numbers: of the examples.
     """
     if len(np.unique(numbers)) < len(numbers):
-        return np.asarray(GROUPS * numbers // examples)
+        return np.asarray(drawn_groups(examples).numpy()[numbers])
     groups = np.empty_like(labels)
     groups[np.argsort(labels, kind="stable")] = np.arange(len(labels)) % GROUPS
     return groups

@@ -22,7 +22,7 @@ from scipy.linalg import eigvalsh_tridiagonal
 from scipy.linalg.lapack import dsytrd, dsytrd_lwork
 from torch import Tensor
 
-from dyntools.activations.patterns import GROUPS
+from dyntools.activations.patterns import drawn_groups
 from dyntools.activations.places import Place, place_of
 from dyntools.activations.watching import Product
 from dyntools.linalg.spectrum import THREADS
@@ -94,7 +94,7 @@ def _selected(examples: int, numbers: range, positions: int) -> tuple[Tensor, Te
         number = number.repeat_interleave(each)
         position = SPREAD * number + within
     position = position % positions
-    return (number - numbers.start) * positions + position, GROUPS * number // examples
+    return (number - numbers.start) * positions + position, drawn_groups(examples)[number]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@
 
 The loss is differentiated by the logits alone: terms · ∂L/∂z = p - q, which is negative at the
 label and nowhere else. So labels need no convention of where a batch keeps them, and places that do
-not count show by a zero.
+not count show by a zero. It is taken at z = 0, where p = 1/C and no term is zero by rounding, as
+those that the model is sure of are at its own logits; there it is only compared.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from dyntools.activations.patterns import GROUPS, Examples
-from dyntools.activations.scale import largest, step_of
+from dyntools.activations.scale import largest
+from dyntools.activations.selection import step_of
 
 CHECKED = 1 << 9  # places at which the loss is checked to be a cross-entropy; chosen
 SOFTMAX = 1e-3  # how far p - terms · ∂L/∂z may be from a distribution; chosen, as in problem.fisher
+NO_CROSS_ENTROPY = "the loss is not a mean cross-entropy of a softmax over the last axis"
+ROUNDINGS = 4  # of the type of the logits, if that is more: 1/W, p, their product; chosen
 
 
 @dataclass(eq=False)
@@ -47,10 +51,11 @@ class Logits:
         if len(z) % len(numbers):
             self.refused = "the first axis of the logits does not count the examples"
             return
-        self.classes = z.shape[-1]
         places = counted.reshape(len(numbers), -1).cpu()
         if not places.any():
             return
+        self.classes = z.shape[-1]
+        z = z.float() if z.dtype.itemsize < 4 else z
         group = self.examples.groups(numbers)[:, None].expand_as(places)[places]
         y = terms.labels[..., None]
         log_z = z.logsumexp(-1).double()
@@ -80,67 +85,102 @@ def terms_of(
 
     check: whether the loss is a cross-entropy with one label a term; once for a problem is enough.
     """
-    found = _cut(outputs)
-    if found is None:
+    leaves = tensors_of(outputs)
+    if not leaves:
         return "the model returns no tensor of logits"
-    cut, leaves = found
+    given = _gradient(outputs, loss_of) if check or len(leaves) > 1 else None
+    if isinstance(given, str):
+        return given
+    which = 0 if given is None else given.which
+    flat = _gradient(outputs, loss_of, zero=which)
+    if isinstance(flat, str):
+        return flat
+    lowest, labels = flat.gradient.min(-1)  # 1/C - q is negative at the label alone
+    counted, wrong = lowest < 0, ""
+    if check and terms and given is not None:
+        wrong = _is_no_cross_entropy(flat, terms, labels, counted)
+        wrong = wrong or _is_no_cross_entropy(given, terms, labels, counted)
+    told = int(counted.sum())
+    if not wrong and abs(terms - told) > 0.5:
+        wrong = f"the gradient of the loss tells {told} terms, and the problem counts {terms:g}"
+    return wrong or Terms(leaves[which].detach(), labels, counted)
+
+
+def tensors_of(outputs: Any) -> list[Tensor]:
+    """Those that may be logits: of Hugging Face these alone."""
+    return _cut(outputs)[1]
+
+
+@dataclass(frozen=True, eq=False)
+class _Gradient:
+    """Of the loss by logits (b, …, C), and which of the tensors of the outputs they are."""
+
+    logits: Tensor
+    gradient: Tensor
+    which: int
+
+
+def _gradient(
+    outputs: Any, loss_of: Callable[[Any], Tensor], zero: int | None = None
+) -> _Gradient | str:
+    """By the one tensor that the loss depends on. zero: which tensor is taken as zero."""
+    cut, leaves = _cut(outputs, zero)
     with torch.enable_grad():
         loss = loss_of(cut)
         if not loss.requires_grad:
             return "the loss is no function of what the model returns"
         gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
-    used = [(z.detach(), g) for z, g in zip(leaves, gradients, strict=True) if g is not None]
-    if len(used) != 1 or used[0][0].ndim < 2 or used[0][0].shape[-1] < 2:
+    used = [
+        _Gradient(z.detach(), g, i)
+        for i, (z, g) in enumerate(zip(leaves, gradients, strict=True))
+        if g is not None
+    ]
+    if len(used) != 1 or used[0].logits.ndim < 2 or used[0].logits.shape[-1] < 2:
         return "the loss is not the cross-entropy of one tensor of logits"
-    z, g = used[0]
-    lowest, labels = g.min(-1)  # p - q is negative at the label alone
-    counted = lowest < 0
-    missing = round(terms) - int(counted.sum())
-    if missing > 0:  # a term whose probability has rounded to one has no gradient
-        sure = ~counted & (z.softmax(-1).amax(-1) > 1 - SOFTMAX)
-        if int(sure.sum()) == missing:
-            labels, counted = torch.where(sure, z.argmax(-1), labels), counted | sure
-    if check and (wrong := _is_no_cross_entropy(z, g, terms, labels)):
-        return wrong
-    return Terms(z, labels, counted)
+    return used[0]
 
 
-def _is_no_cross_entropy(z: Tensor, g: Tensor, terms: float, labels: Tensor) -> str:
-    """Checked at an even selection of places."""
+def _is_no_cross_entropy(found: _Gradient, terms: float, labels: Tensor, counted: Tensor) -> str:
+    """Checked at an even selection of places: whether p - terms · ∂L/∂z is one at the label."""
+    z, g = found.logits, found.gradient
     if not torch.stack(torch.aminmax(z)).isfinite().all():
         return "the logits hold NaN or inf"
+    form = torch.finfo(z.dtype)
+    least = form.smallest_normal * form.eps  # what separates gradients near zero
+    close = max(SOFTMAX, ROUNDINGS * max(form.eps, terms * least))
     step = step_of(labels.numel(), CHECKED)
-    z, g = (x.reshape(-1, x.shape[-1])[::step] for x in (z, g))
-    labels = labels.reshape(-1)[::step]
-    q = z.softmax(-1) - terms * g
-    q = q * (g != 0).any(-1, keepdim=True)  # zero at places that do not count
-    if q.min() < -SOFTMAX or ((q.sum(-1) - 1).abs() * (q != 0).any(-1)).max() > SOFTMAX:
-        return "the loss is not a mean cross-entropy of a softmax over the last axis"
-    here = torch.zeros_like(q).scatter_(-1, labels[..., None], 1.0)
-    if ((here - q).abs() * (q != 0).any(-1, keepdim=True)).max() > SOFTMAX:
-        return "its labels are no single classes, as under label smoothing"
-    return ""
+    z, g = (x.reshape(-1, x.shape[-1])[::step].double() for x in (z, g))
+    there = counted.reshape(-1)[::step]
+    labels = labels.reshape(-1)[::step][there]
+    if bool((g[~there] != 0).any()):
+        return NO_CROSS_ENTROPY
+    q = z[there].softmax(-1) - terms * g[there]
+    here = torch.zeros_like(q).scatter_(-1, labels[:, None], 1.0)
+    if not q.numel() or (here - q).abs().max() <= close:
+        return ""
+    if q.min() < -close or (q.sum(-1) - 1).abs().max() > close:
+        return NO_CROSS_ENTROPY
+    return "its labels are no single classes, as under label smoothing"
 
 
-def _cut(outputs: Any) -> tuple[Any, list[Tensor]] | None:
+def _cut(outputs: Any, zero: int | None = None) -> tuple[Any, list[Tensor]]:
     """The outputs with their tensors as leaves of a new graph; of Hugging Face the logits alone."""
-    logits = outputs.get("logits") if isinstance(outputs, Mapping) else None
-    logits = getattr(outputs, "logits", logits)
-    if isinstance(logits, Tensor):
-        leaf = logits.detach().requires_grad_()
-        changed = copy.copy(outputs)
-        if isinstance(outputs, Mapping):
-            changed["logits"] = leaf  # a ModelOutput's attribute follows
-        else:
-            changed.logits = leaf
-        return changed, [leaf]
     leaves: list[Tensor] = []
 
     def cut(part: Any) -> Any:
-        if isinstance(part, Tensor) and part.is_floating_point():
-            leaves.append(part.detach().requires_grad_())
-            return leaves[-1]
-        return part
+        if not isinstance(part, Tensor) or not part.is_floating_point():
+            return part
+        leaf = torch.zeros_like(part) if len(leaves) == zero else part.detach()
+        leaves.append(leaf.requires_grad_())
+        return leaf
 
-    changed = pytree.tree_map(cut, outputs)
-    return (changed, leaves) if leaves else None
+    logits = outputs.get("logits") if isinstance(outputs, Mapping) else None
+    logits = getattr(outputs, "logits", logits)
+    if not isinstance(logits, Tensor):
+        return pytree.tree_map(cut, outputs), leaves
+    changed = copy.copy(outputs)
+    if isinstance(outputs, Mapping):
+        changed["logits"] = cut(logits)  # a ModelOutput's attribute follows
+    else:
+        changed.logits = cut(logits)
+    return changed, leaves

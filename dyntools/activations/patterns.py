@@ -18,19 +18,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dyntools.activations.scale import step_of
+from dyntools.activations.selection import step_of
 
 UNITS = 1 << 14  # outputs of one site that are followed: 2 MB of counts and masks; chosen
 GROUPS = 8  # of examples, for the standard error; tells it to 1/√14 = 27 %; chosen
 PAIRS = 28  # Fernández-Hernández et al. 2025: 8 · 7 / 2
-SEED = 0  # of the pairs
+SEED = 0  # of the pairs, and of the groups
 
 
 @dataclass(frozen=True)
 class Examples:
     """What is asked of the examples of a probe, by their numbers.
 
-    pairs: of numbers. group: of each example, equal parts in their order.
+    pairs: of numbers.
     """
 
     count: int
@@ -54,7 +54,17 @@ class Examples:
 
     def groups(self, numbers: range) -> Tensor:
         """The group of each, (b,)."""
-        return GROUPS * torch.arange(numbers.start, numbers.stop) // self.count
+        return drawn_groups(self.count)[numbers.start : numbers.stop]
+
+
+@lru_cache(maxsize=16)  # drawing takes a millisecond for 50,000
+def drawn_groups(count: int) -> Tensor:
+    """Of so many examples (count,): parts of equal size, drawn once for all steps and layers.
+
+    Drawn, as data may lie in the order of their classes, and groups would differ by that order.
+    """
+    drawn = np.random.default_rng(SEED).permutation(count)
+    return torch.as_tensor(GROUPS * drawn // max(count, 1))
 
 
 def followed(output: Tensor, examples: int) -> Tensor:

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from dyntools.activations.outputs import Terms
 from dyntools.activations.patterns import GROUPS
+from dyntools.activations.selection import WORD, golden
 
 BYTES = 32 << 20  # of the logits kept of one step: 166 terms of 50,257 classes; chosen
 TERMS = 1 << 14  # 0.1 s to compare with ten classes; chosen
-GOLDEN = 2654435769  # 2³² / φ, odd
 CHUNK = 1 << 20  # logits compared at a time, 8 MiB; chosen
 
 
@@ -33,7 +33,7 @@ class Predictions:
     places: list[Tensor] = field(default_factory=list)
     groups: list[Tensor] = field(default_factory=list)
     seen: int = 0
-    below: int = 1 << 32
+    below: int = WORD
 
     @property
     def count(self) -> int:
@@ -45,7 +45,7 @@ class Predictions:
         counted = terms.counted.reshape(-1).cpu()
         places = self.seen + torch.arange(len(z))
         self.seen += len(z)
-        kept = counted & (_golden(places) < self.below)
+        kept = counted & (golden(places) < self.below)
         self.logits.append(z[kept.to(z.device)].cpu())
         self.places.append(places[kept])
         self.groups.append(groups.repeat_interleave(len(z) // len(groups))[kept])
@@ -56,7 +56,7 @@ class Predictions:
     def _halve(self) -> None:
         self.below //= 2
         for i, places in enumerate(self.places):
-            kept = _golden(places) < self.below
+            kept = golden(places) < self.below
             self.logits[i], self.groups[i] = self.logits[i][kept], self.groups[i][kept]
             self.places[i] = places[kept]
 
@@ -95,10 +95,6 @@ def drift(before: Predictions, now: Predictions, temperature: float = 1.0) -> Dr
         columns = torch.stack([torch.ones_like(forward), forward, reverse, changed])
         sums.index_add_(1, group, columns)
     return Drift(*sums)
-
-
-def _golden(places: Tensor) -> Tensor:
-    return (places * GOLDEN) & 0xFFFFFFFF
 
 
 def _common(before: Predictions, now: Predictions) -> tuple[Tensor, Tensor, Tensor]:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from dyntools.activations.attention import Attention
+from dyntools.activations.axes import refuse_others
 from dyntools.activations.class_features import ClassFeatures
 from dyntools.activations.features import Features
 from dyntools.activations.functions import Kind
@@ -114,10 +115,12 @@ def activations_of(risk: Risk, *, represented: bool = False) -> Activations:
     if represented:
         layers = layers_of(risk.problem.model)
         found.represented = Representations(layers, probe.examples, risk.leaves)
-    pieces = probe.cut(_most(risk))
+    pieces = probe.cut(pieces_of(risk))
     for piece, batch in probe.read(pieces):
         work = partial(_one, risk, found, batch, probe.numbers(piece))
         risk.evaluation.within(risk.leaves, work)
+    if any(len(probe.numbers(piece)) > 1 for piece in pieces):
+        refuse_others(risk, found)
     if found.represented is not None:
         found.represented.close()
     found.settle(risk.theta)
@@ -152,7 +155,7 @@ def _forward(risk: Risk, found: Activations, batch: Batch, numbers: range) -> An
         return risk.evaluation.outputs(batch)
 
 
-def _most(risk: Risk) -> int | None:
+def pieces_of(risk: Risk) -> int | None:
     """Examples of a piece: of PIECE bytes, fewer if memory is short; None leaves batches whole."""
     if is_whole(risk.problem):
         return None

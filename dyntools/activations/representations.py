@@ -1,19 +1,12 @@
-"""Representations: which examples the outputs of a layer find alike, and how two layers agree.
+"""Representations: which examples the outputs of a layer find alike.
 
     K_ij = x_i · x_j,  x_i the output for example i, centred              Gram matrix (n, n)
-    HSIC(K, L) = Σ_{i≠j} K̃_ij L̃_ij / (n (n - 3))
-    CKA = HSIC(K, L) / √(HSIC(K, K) HSIC(L, L))
 
-K̃ is K without its diagonal, centred so that rows and columns sum to zero: the unbiased HSIC of
-Song et al. 2012, Feature selection via dependence maximization, in the form of Székely & Rizzo
-2014, arXiv:1310.2926. In CKA (Kornblith et al. 2019, arXiv:1905.00414) by Nguyen et al. 2021,
-arXiv:2010.15327. The biased form, |Xᵀ Y|² over |Xᵀ X| |Yᵀ Y| of centred features, is d/(d + n) for
-two independent isotropic sets of d features.
+`likeness` compares those of two steps.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -23,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dyntools.activations.patterns import GROUPS
-from dyntools.activations.scale import step_of
+from dyntools.activations.selection import step_of
 from dyntools.problem.matching import bare
 
 if TYPE_CHECKING:
@@ -126,39 +118,6 @@ def layers_of(model: nn.Module) -> frozenset[str]:
     )
 
 
-@dataclass(frozen=True)
-class Alignment:
-    """CKA of two layers with one standard error, its biased form, and over how many examples."""
-
-    value: float
-    error: float
-    biased: float
-    examples: int
-
-
-def alignment(one: Representation, other: Representation) -> Alignment:
-    """Of two representations of the same examples that were not refused."""
-    assert one.gram is not None
-    assert other.gram is not None
-    n = len(one.gram)
-    groups = np.array([GROUPS * number // one.examples for number in one.numbers])
-    without = [cka(*_part(groups != g, one.gram, other.gram)) for g in np.unique(groups)]
-    error = math.nan
-    if len(without) == GROUPS and n - n // GROUPS >= FEWEST:
-        error = math.sqrt((GROUPS - 1) * float(np.var(without)))
-    return Alignment(cka(one.gram, other.gram), error, biased_cka(one.gram, other.gram), n)
-
-
-def cka(k: Matrix, l: Matrix) -> float:  # noqa: E741  # the letters of the papers
-    """Debiased, of two Gram matrices (n, n), n ≥ 4; NaN where one has no spread."""
-    return _cosine(_off_diagonal_centred(k), _off_diagonal_centred(l))
-
-
-def biased_cka(k: Matrix, l: Matrix) -> float:  # noqa: E741
-    """As Kornblith et al. 2019 and Diehl Martinez et al. 2024 take it."""
-    return _cosine(_centred(k), _centred(l))
-
-
 def _chosen(numbers: range, examples: int) -> Tensor:
     """Where those of an even selection of at most EXAMPLES stand among these."""
     number = torch.arange(numbers[0], numbers[-1] + 1)
@@ -172,27 +131,3 @@ def _is_a_weight(output: Tensor, weights: Sequence[Tensor]) -> bool:
         w.ndim == 2 and w.shape[1] == output.shape[1] and torch.equal(w[: len(output)], output)
         for w in weights
     )
-
-
-def _part(kept: NDArray[np.bool_], *matrices: Matrix) -> tuple[Matrix, ...]:
-    return tuple(matrix[np.ix_(kept, kept)] for matrix in matrices)
-
-
-def _off_diagonal_centred(k: Matrix) -> Matrix:
-    """Zero diagonal, rows and columns that sum to zero; K_ij + a_i + a_j gives the same."""
-    n = len(k)
-    hollow = k - np.diag(np.diag(k))
-    rows = hollow.sum(0) / (n - 2)
-    centred = hollow - rows[:, None] - rows + rows.sum() / (n - 1)
-    np.fill_diagonal(centred, 0.0)
-    return np.asarray(centred)
-
-
-def _centred(k: Matrix) -> Matrix:
-    rows = k.mean(0)
-    return np.asarray(k - rows[:, None] - rows + rows.mean())
-
-
-def _cosine(a: Matrix, b: Matrix) -> float:
-    size = math.sqrt(float(np.vdot(a, a))) * math.sqrt(float(np.vdot(b, b)))
-    return float(np.vdot(a, b)) / size if size > 0.0 else math.nan

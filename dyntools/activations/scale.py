@@ -15,8 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from dyntools.activations.selection import evenly
 
 ENTRIES = 1 << 14  # of one output of a piece: 1 % of the RMS of outliers, 0.1 % over many; chosen
 
@@ -38,23 +41,6 @@ FORMATS: Mapping[str, Format] = {  # half the least subnormal; the largest and h
 BY_ZERO = sorted(FORMATS, key=lambda name: -FORMATS[name].zero)
 
 
-def evenly(flat: Tensor, most: int) -> Tensor:
-    """At most so many entries along the last axis, in a step that meets every channel.
-
-    It is the least that has no divisor in common with their number, whichever axis they lie along.
-    """
-    step = step_of(flat.shape[-1], most)
-    return flat[..., ::step]
-
-
-def step_of(count: int, most: int) -> int:
-    """The step of `evenly`."""
-    step = -(-count // most)
-    while math.gcd(step, count) > 1:
-        step += 1
-    return step
-
-
 def largest(one: float, other: float) -> float:
     """Of two; NaN where either is."""
     return other if other > one or math.isnan(other) else one
@@ -72,10 +58,11 @@ class Scale:
     lost: dict[str, int] = field(default_factory=lambda: dict.fromkeys(FORMATS, 0))
 
     def add(self, output: Tensor) -> None:
-        least, most = float(output.amin()), float(output.amax())  # faster than both in one
+        flat = output.detach().reshape(-1)
+        least, most = (float(end) for end in torch.aminmax(flat))
         top = max(abs(least), abs(most)) if not math.isnan(least + most) else math.nan
         self.largest = largest(self.largest, top)
-        x = evenly(output.detach().reshape(-1), ENTRIES).cpu().double().numpy()
+        x = evenly(flat, ENTRIES).cpu().double().numpy()
         n, zeros = len(x), len(x) - int(np.count_nonzero(x))
         self.zeros += zeros
         self._lose(np.abs(x), zeros, top)

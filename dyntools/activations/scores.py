@@ -3,8 +3,8 @@
     z_ij = scale · q_i·k_j + bias_ij,      (parts, heads, queries, keys)
 
 Written out (`z`), they are a tensor of the model and are only read. Fused, they never exist, and
-are computed anew from q and k for some examples and queries at a time. A place is forbidden where
-what enters the softmax is at most FORBIDDEN, by whatever mask.
+are computed anew from q and k for some examples and queries at a time. Their masks are known. Of
+scores that are written out, a place is masked at FAR or below, or as `_unmasked` says.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import threshold
 
-FORBIDDEN = -5e3  # masks are -1e4 (GPT, BERT), -1e9, the least number of the type or -inf; chosen
 LOW = -1e30  # stands for -inf, whose product with a share of zero is NaN
-QUERIES = 64  # of one example and head, for the entropy; chosen
+FORBIDDEN = -1e29  # at it or below, a place is masked in the blocks that are told
+FAR = -5e4  # masks are -65504 (fp16), -1e9, the least number of the type or -inf; chosen
+NEAR, GAP, DEEP = -9e3, (-7.5e3, -2.5e3), -1.25e4  # around masks of -1e4 (GPT-2, BERT); chosen
+QUERIES = 32  # of one example and head, for the entropy; chosen
 BLOCK = 1 << 18  # scores computed at a time, 1 MiB: they stay in the cache; chosen
 
 
@@ -49,7 +52,7 @@ class Scores:
         if self.z is not None:
             z = _arranged(self.z, examples)
             for parts, queries in _cut(z.shape):
-                block = _float(z[parts, :, queries])
+                block = _unmasked(_float(z[parts, :, queries]))
                 yield block, _some(block, queries, z.shape[2])
             return
         assert self.q is not None
@@ -66,7 +69,7 @@ class Scores:
                 if part.dtype == torch.bool:
                     block.masked_fill_(~part, LOW)
                 else:
-                    block = block + part
+                    block = (block + part).masked_fill_(part <= NEAR, LOW)
             yield block, _some(block, queries, q.shape[2])
 
 
@@ -102,7 +105,24 @@ def _future(queries: slice, block: Tensor) -> Tensor:
 
 def _some(block: Tensor, queries: slice, count: int) -> Tensor:
     step = -(-count // QUERIES)
-    return block[:, :, (count - 1 - queries.start) % step :: step]
+    return block[:, :, (count - 1 - queries.start) % step :: step].contiguous()
+
+
+def _unmasked(block: Tensor) -> Tensor:
+    """Written scores with what is masked at FORBIDDEN or below.
+
+    Masks of -1e4 are no lower than scores of a run that diverges. They are told by the GAP: scores
+    above it, some below it and above DEEP, and none within or between DEEP and FAR.
+    """
+    least = float(threshold(block, FORBIDDEN, 0.0).amin()) if block.numel() else 0.0
+    if least > GAP[0]:
+        return block
+    block = block.masked_fill(block <= FAR, LOW)
+    low, high = GAP
+    within = (block > low) & (block < high)
+    if bool((block >= high).any()) and not bool((within | (block > LOW) & (block < DEEP)).any()):
+        block = block.masked_fill_(block <= low, LOW)
+    return block
 
 
 def _float(x: Tensor) -> Tensor:

@@ -181,7 +181,7 @@ class _Watch(TorchFunctionMode):
                 return
             if known:
                 self.tell(name, CLASSES[type(module).__name__], output)
-            elif is_leaf and name:
-                self.tell(name, None, output)
+            elif is_leaf and name:  # nn.LSTM puts out a pair, its states last
+                self.tell(name, None, output[0] if isinstance(output, tuple) and output else output)
 
         return hook

@@ -42,7 +42,8 @@ def command(
         str | None,
         typer.Option(
             "--preset",
-            help="quick, weights, optimizer, low-memory, curvature, sharpness or full.",
+            help="quick, weights, optimizer, low-memory, gradients, activations, curvature, "
+            "sharpness or full.",
         ),
     ] = None,
     initial: options.Initial = None,
@@ -120,8 +121,8 @@ def command(
         recipe=recipe,
         mmap=not no_mmap,
     )
-    for request in metric or ():
-        parse(request)  # a mistake is told before the code of a problem runs
+    # A mistake is told before the code of a problem runs.
+    asked = [parse(request).name for request in metric or ()]
     given = loss.load(run.checkpoints[-1] if run.checkpoints else None)
     plan = make_plan(run, metric or (), preset, given, estimate)
     plan = with_sampling_errors(plan) if probe_error else plan
@@ -158,7 +159,7 @@ def command(
         terminal.say("What was finished is kept; the same command with --resume continues.")
         raise
     ranks.leave()
-    _print(report, target, shard)
+    _print(report, target, shard, asked)
 
 
 def _check_shardable(wanted: bool, loss: object) -> None:
@@ -248,7 +249,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def _print(report: Report, path: Path, shard: str | None) -> None:
+def _print(report: Report, path: Path, shard: str | None, asked: Sequence[str]) -> None:
     from dyntools import findings
     from dyntools.views import listings, tables
 
@@ -259,6 +260,7 @@ def _print(report: Report, path: Path, shard: str | None) -> None:
     for view in (
         tables.overview(report),
         tables.summary(report),
+        tables.unanswered(report, asked),
         tables.findings(findings.find(report)),
         listings.next_commands(path, report),
     ):

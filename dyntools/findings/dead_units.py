@@ -38,7 +38,7 @@ def rule(report: Report) -> tuple[Finding, ...]:
             severity=Severity.watch if worst[first] >= MANY else Severity.note,
             sentence=(
                 f"{100 * worst[first]:.0f} % of the {layers['units'][first]:.0f} units of "
-                f"{names[0]} {kind} on the probe at {layers.unit} {layers.step}{also}."
+                f"layer {names[0]} {kind} on the probe at {layers.unit} {layers.step}{also}."
             ),
             evidence=shortened(
                 [

@@ -18,7 +18,7 @@ PAPER = "McCandlish et al. 2018, arXiv:1812.06162"
 
 @dataclass(frozen=True)
 class NoiseScale:
-    """At the last measured step: its bounds in examples, two standard errors wide.
+    """At the last measured step: its bounds in examples, at 95 %.
 
     value, batch: NaN where not known; the metric takes the batch from its setting, or else from the
     recipe of the run. under_adam: that of the preconditioned gradient, or NaN.

@@ -36,8 +36,8 @@ def rule(report: Report) -> tuple[Finding, ...]:
             rule="saturated_units",
             severity=Severity.watch if share[first] >= MOST else Severity.note,
             sentence=(
-                f"{100 * share[first]:.0f} % of the outputs of {names[0]} lie within 1 % of the "
-                f"range from a bound, at {layers.unit} {layers.step}{also}."
+                f"{100 * share[first]:.0f} % of the outputs of layer {names[0]} lie within 1 % of "
+                f"the range from a bound, at {layers.unit} {layers.step}{also}."
             ),
             evidence=shortened(
                 [f"{layers.names[i]}: saturated {100 * share[i]:.0f} %" for i in chosen]

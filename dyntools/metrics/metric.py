@@ -36,7 +36,7 @@ class Metric:
         a time; this bounds memory by the largest tensor.
     products: whether it takes products with the Hessian or its kin, for which the model's second
         derivative is tested before anything is written.
-    choices, least: of a setting, the words it may be, or the smallest number.
+    choices, least, most: of a setting, the words it may be, or the smallest or largest number.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Metric:
     products: bool = False
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     least: Mapping[str, float] = field(default_factory=dict)
+    most: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def defaults(self) -> dict[str, Setting]:
@@ -95,6 +96,12 @@ class Metric:
         if key in self.least and value < self.least[key]:
             raise UsageError(
                 f"The setting {key} of {self.name} must be at least {self.least[key]:g}.",
+                found=repr(value),
+                remedy=remedy,
+            )
+        if key in self.most and value > self.most[key]:
+            raise UsageError(
+                f"The setting {key} of {self.name} must be at most {self.most[key]:g}.",
                 found=repr(value),
                 remedy=remedy,
             )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dyntools.errors import ProblemError
-from dyntools.problem.guards import check, check_products
+from dyntools.problem.guards import check_gradient, check_loss, check_products
 from dyntools.problem.matching import constants, match
 from dyntools.problem.parallel import refuse_parallel
 from dyntools.problem.probe import Probe, probe_of, refuse_other_examples
@@ -24,7 +24,7 @@ def risk_of(
     others: Mapping[str, tuple[int, ...]],
     device: torch.device,
 ) -> Risk:
-    """The problem at these parameters, its guards passed; those of products wait for the first.
+    """The problem at these parameters, the guards of its loss passed; the others wait.
 
     read: a tensor of a checkpoint by its name. shapes, others: those of its parameters, and of all
         else that it holds.
@@ -40,8 +40,8 @@ def risk_of(
         risk = _at(problem, probe, read, fixed, found.names, {**others, **shapes})
     refuse_other_examples(problem, probe)
     with problem.ranks.agreeing("guards"):
-        check(risk)
-    risk.guard = check_products
+        check_loss(risk)
+    risk.gradient_guard, risk.guard = check_gradient, check_products
     return risk
 
 

@@ -6,14 +6,20 @@ Looked at in float64 on a few examples, where it holds to seven digits or not at
 custom backward that is not the derivative of its forward, a detach() and a straight-through
 estimator. No second derivative is needed. What `self_test` shares with it, the few examples and the
 point at which they are looked at, has its home here.
+
+The row that an embedding pads with (`padding_idx`) moves the loss and gets no gradient, by design:
+it is no parameter. Every v is zero there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from dyntools.errors import ProblemError
 from dyntools.linalg.vectors import dot, norm
@@ -89,11 +95,27 @@ def leave_kinks(risk: Risk) -> None:
 
 
 def direction(risk: Risk, seed: int) -> Tensor:
-    """A random unit vector (n,)."""
+    """A random unit vector (n,), zero in the rows that an embedding pads with."""
     generator = torch.Generator().manual_seed(seed)
     vector = torch.randn(risk.size, generator=generator, dtype=torch.float64)
+    parts = risk.layout.split(vector)
+    for leaf, row in padding(risk):
+        parts[leaf][row] = 0.0
     vector /= norm(vector)
     return vector.to(risk.device, risk.dtype)
+
+
+def padding(risk: Risk) -> set[tuple[int, int]]:
+    """The number of a parameter and its row, where an embedding masks the gradient."""
+
+    def look() -> set[tuple[int, int]]:
+        seen = _Padding(risk.leaves)
+        with torch.no_grad(), seen:
+            risk.loss_of(read_batch(risk.probe, 0))
+        return seen.rows
+
+    key = ("padding", risk.layout.names)
+    return risk.problem.once(key, look)  # type: ignore[no-any-return]
 
 
 def rounds(risk: Risk) -> bool:
@@ -102,6 +124,33 @@ def rounds(risk: Risk) -> bool:
     with _Precisions() as seen:
         risk.loss_of(batch)
     return bool(seen.lower)
+
+
+class _Padding(TorchFunctionMode):
+    """Notes the rows that embeddings pad with. leaves: the parameters of the model."""
+
+    def __init__(self, leaves: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.rows: set[tuple[int, int]] = set()
+        self._leaves = {id(leaf): i for i, leaf in enumerate(leaves)}
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if func is F.embedding:
+            self._note(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+    def _note(
+        self, input: Tensor, weight: Tensor, padding_idx: int | None = None, *_: Any, **__: Any
+    ) -> None:
+        leaf = self._leaves.get(id(weight))
+        if leaf is not None and padding_idx is not None:
+            self.rows.add((leaf, padding_idx % len(weight)))
 
 
 class _Precisions(Watch):  # type: ignore[no-untyped-call]

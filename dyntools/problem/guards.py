@@ -1,9 +1,10 @@
 """Guards: what must hold before any number of a problem is believed.
 
-The loss is finite; two evaluations agree; it is a mean with the stated weights; and the gradient is
-its derivative (see `gradient_test`). What takes products with second derivatives also needs these
-to be derivatives of the gradient (see `self_test`): a model without a second derivative passes the
-first and fails the second. Each once for a problem, at its first checkpoint: two passes for the
+The loss is finite; two evaluations agree; and it is a mean with the stated weights. What takes
+gradients also needs these to be its derivatives (see `gradient_test`), and what takes products with
+second derivatives these to be derivatives of the gradient (see `self_test`). A model without a
+second derivative passes all but the last, and one with a straight-through estimator the first: its
+activations can be looked at. Each once for a problem, where it is first needed: two passes for the
 loss, and a few evaluations of a few examples.
 """
 
@@ -11,13 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 
 import torch
 
 from dyntools.errors import ProblemError
 from dyntools.problem.batches import Batch, rows, take
 from dyntools.problem.conditions import is_whole, undisturbed
-from dyntools.problem.gradient_test import few, gradient_test
+from dyntools.problem.gradient_test import few, gradient_test, padding
 from dyntools.problem.probe import counted
 from dyntools.problem.risk import Risk
 from dyntools.problem.self_test import SelfTest, self_test
@@ -30,21 +32,31 @@ SMALLEST = 1e-5  # loss below which rounding hides what is looked for, in float3
 PART = 8  # examples whose mean is looked at; chosen
 
 
-def check(risk: Risk) -> None:
-    """What every number needs, once for a problem. Raises ProblemError with the remedy."""
-    check_loss(risk)
-    if not isinstance(risk, ShardedRisk):  # of which only products are wanted
-        key = ("gradient guarded", risk.device, risk.dtype)
-        risk.problem.once(key, lambda: gradient_test(risk))
-
-
 def check_loss(risk: Risk) -> None:
-    """What the loss alone needs, once for a problem. Raises ProblemError with the remedy."""
+    """What every number needs, once for a problem. Raises ProblemError with the remedy."""
     risk.problem.once(("loss guarded", risk.device, risk.dtype), lambda: _check_loss(risk))
 
 
 class _NothingToTest(Exception):
-    """Where the loss is not finite; other weights will show whether products are right."""
+    """Where the loss is not finite; other weights will show whether derivatives are right."""
+
+
+def check_gradient(risk: Risk) -> None:
+    """What numbers from gradients need beside, once for a problem and by all ranks together.
+
+    `Risk.gradient` asks for it, so that no caller can forget it; and asks again at other weights
+    after some whose loss is not finite. Raises ProblemError.
+    """
+    if isinstance(risk, ShardedRisk):  # of which only products are wanted
+        return
+
+    def test() -> None:
+        with risk.problem.ranks.agreeing("guards of gradients"):
+            _refuse_nothing(risk)
+            gradient_test(risk)
+
+    with suppress(_NothingToTest):
+        risk.problem.once(("gradient guarded", risk.device, risk.dtype), test)
 
 
 def check_products(risk: Risk) -> SelfTest | None:
@@ -54,10 +66,12 @@ def check_products(risk: Risk) -> SelfTest | None:
     whose loss is not finite: products are not either, and say so. Raises ProblemError.
     """
 
+    check_gradient(risk)
+
     def test() -> SelfTest:
         with risk.problem.ranks.agreeing("guards of products"):
-            if not math.isfinite(float(risk.loss_of(few(risk)).detach())):
-                raise _NothingToTest
+            _refuse_nothing(risk)
+            _refuse_padding_by_differences(risk)
             return sharded_test(risk) if isinstance(risk, ShardedRisk) else self_test(risk)
 
     try:
@@ -65,6 +79,23 @@ def check_products(risk: Risk) -> SelfTest | None:
         return risk.problem.once(key, test)  # type: ignore[no-any-return]
     except _NothingToTest:
         return None
+
+
+def _refuse_nothing(risk: Risk) -> None:
+    if not math.isfinite(float(risk.loss_of(few(risk)).detach())):
+        raise _NothingToTest
+
+
+def _refuse_padding_by_differences(risk: Risk) -> None:
+    """Differences of gradients along a row that gets no gradient would be no symmetric product."""
+    if risk.problem.engine.hvp == "differences" and padding(risk.on([few(risk)])):
+        raise ProblemError(
+            "Differences of gradients move the row that an embedding pads with, which gets no "
+            "gradient.",
+            where=risk.problem.source or None,
+            remedy="--hvp autograd, or padding_idx=None in the model of the problem: its row then "
+            "counts as a parameter",
+        )
 
 
 def _check_loss(risk: Risk) -> None:

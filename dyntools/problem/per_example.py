@@ -39,13 +39,25 @@ ROUNDING = 8.0
 
 
 @dataclass(frozen=True, eq=False)
+class Scaled:
+    """trace: tr(P⁻¹Σ). gram: inner products with P⁻¹ of the means of groups (J, J).
+
+    energy: Σ c hᵀP⁻¹h of each group (J,).
+    """
+
+    trace: float
+    gram: NDArray[np.float64]
+    energy: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class PerExample:
     """What one pass over the examples leaves.
 
     mean: G (n,), variance: the diagonal of Σ (n,), both float64.
     norms: |h_k|² of every unit by every tensor (K, L). units: w_k, m_k and groups.
     gram: of each tensor, the inner products of the mean gradients of the groups (L, J, J).
-    scaled: the trace of P⁻¹Σ and the inner products with P⁻¹ (J, J), where a P was given.
+    scaled: where a P was given, of P⁻¹ᐟ² h in place of h, all tensors together.
     method: how the gradients were come by.
     """
 
@@ -55,7 +67,7 @@ class PerExample:
     norms: NDArray[np.float64]
     units: Units
     gram: NDArray[np.float64]
-    scaled: tuple[float, NDArray[np.float64]] | None
+    scaled: Scaled | None
     method: str
 
     @property
@@ -75,6 +87,7 @@ def per_example(risk: Risk, scale: Tensor | None = None) -> PerExample:
     scale: P (n,), positive, for the products with P⁻¹.
     Raises ProblemError when there are fewer than two units.
     """
+    risk.believe_gradient()
     problem, probe = risk.problem, risk.probe
     whole = is_whole(problem)
     memory = problem.engine.basis_memory
@@ -82,25 +95,27 @@ def per_example(risk: Risk, scale: Tensor | None = None) -> PerExample:
     units = units_of(probe, min(max(vectors, 2), GROUPS), whole=whole)
     with problem.ranks.agreeing("gradients of examples"), told_plainly(problem), enough(risk):
         route = route_of(risk, whole)
+        inverse = None if scale is None else scale.reciprocal()
         sums = _Sums.empty(risk, units)
         for part, batch in _read(risk, units):
-            _add(risk, route, sums, units, part, batch)
+            _add(risk, route, sums, units, part, batch, inverse)
     for tensor in sums.all:
         problem.ranks.sum(tensor)
-    return _statistics(risk, units, sums, scale, route)
+    return _statistics(risk, units, sums, inverse, route)
 
 
 @dataclass(frozen=True, eq=False)
 class _Sums:
     """groups: Σ w h (J, n). second: Σ c h², cross: Σ c h where c is not proportional to w.
 
-    norms: (K, L), of the units of this rank, else zero.
+    norms: (K, L), of the units of this rank, else zero. energy: Σ c hᵀP⁻¹h (J,), zero without P.
     """
 
     groups: Tensor
     second: Tensor
     cross: Tensor | None
     norms: Tensor
+    energy: Tensor
 
     @classmethod
     def empty(cls, risk: Risk, units: Units) -> _Sums:
@@ -113,11 +128,13 @@ class _Sums:
             torch.zeros(
                 len(units.terms), len(risk.layout.names), dtype=torch.float64, device=device
             ),
+            torch.zeros(units.groups, dtype=torch.float64, device=device),
         )
 
     @property
     def all(self) -> list[Tensor]:
-        return [t for t in (self.groups, self.second, self.cross, self.norms) if t is not None]
+        every = (self.groups, self.second, self.cross, self.norms, self.energy)
+        return [t for t in every if t is not None]
 
 
 def _read(risk: Risk, units: Units) -> Iterator[tuple[Part, Batch]]:
@@ -133,19 +150,33 @@ def _read(risk: Risk, units: Units) -> Iterator[tuple[Part, Batch]]:
             yield mine, batch
 
 
-def _add(risk: Risk, route: str, sums: _Sums, units: Units, part: Part, batch: Batch) -> None:
+def _add(
+    risk: Risk,
+    route: str,
+    sums: _Sums,
+    units: Units,
+    part: Part,
+    batch: Batch,
+    inverse: Tensor | None,
+) -> None:
     """The gradients of one part: by chunks in the working precision, of these in float64."""
     split = risk.layout.split
     groups = [split(row) for row in sums.groups]
+    scale = None if inverse is None else split(inverse)
 
     def one(some: Batch, rows_of: slice) -> None:
         second = torch.zeros_like(risk.theta)
         cross = None if sums.cross is None else torch.zeros_like(risk.theta)
+        squares, mixed = split(second), None if cross is None else split(cross)
         into = [
-            Totals([group[i] for group in groups], square, None if cross is None else mixed)
-            for i, (square, mixed) in enumerate(
-                zip(split(second), split(second if cross is None else cross), strict=True)
+            Totals(
+                [group[i] for group in groups],
+                square,
+                None if mixed is None else mixed[i],
+                None if scale is None else scale[i],
+                None if scale is None else sums.energy,
             )
+            for i, square in enumerate(squares)
         ]
         numbers = part.numbers[rows_of]
         w, c = (
@@ -169,7 +200,7 @@ def _add(risk: Risk, route: str, sums: _Sums, units: Units, part: Part, batch: B
 
 
 def _statistics(
-    risk: Risk, units: Units, sums: _Sums, scale: Tensor | None, route: str
+    risk: Risk, units: Units, sums: _Sums, inverse: Tensor | None, route: str
 ) -> PerExample:
     layout, w, c = risk.layout, units.terms, units.squares
     by_group = np.bincount(units.group, weights=w).astype(np.float64)
@@ -186,9 +217,10 @@ def _statistics(
         variance.addcmul_(mean, sums.cross, value=-2.0).addcmul_(mean, mean, value=whole)
     torch.maximum(variance, floor, out=variance).div_(len(w) - 1)
     scaled = None
-    if scale is not None:
-        trace = float((variance / scale).sum())
-        scaled = trace, _of_means(sums.groups / scale.to(sums.groups).sqrt(), by_group)
+    if inverse is not None:
+        trace = float((variance * inverse).sum())
+        gram = _of_means(sums.groups * inverse.sqrt(), by_group)
+        scaled = Scaled(trace, gram, sums.energy.cpu().numpy())
     slices = [layout.slices[name] for name in layout.names]
     gram = np.stack([_of_means(sums.groups[:, part], by_group) for part in slices])
     norms = sums.norms.cpu().numpy()

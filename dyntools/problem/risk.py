@@ -44,7 +44,8 @@ class Risk:
 
     layout: where each tensor lies in a flat vector. theta: the parameters (n,).
     products: how many products there were so far; `told` hears after each. guard: is asked before
-    a product whether products are to be believed; None for those of the guards themselves.
+    a product whether products are to be believed, `gradient_guard` before a gradient; None for
+    those of the guards themselves.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Risk:
         self.products = 0
         self.told: Told | None = None
         self.guard: Guard | None = None
+        self.gradient_guard: Guard | None = None
         self._names, self._stored = names, constants
         inside = [names[name] for name in self.layout.names]
         self.evaluation = Evaluation(problem, inside, constants, self.device, self.dtype)
@@ -100,7 +102,11 @@ class Risk:
         return float(self.problem.ranks.sum(total))
 
     def gradient(self, theta: Tensor | None = None) -> Tensor:
-        """∂L/∂θ (n,) at θ (n,), default the snapshot's own."""
+        """∂L/∂θ (n,) at θ (n,), default the snapshot's own.
+
+        Raises ProblemError when it is not the derivative of the loss.
+        """
+        self.believe_gradient()
         leaves = self._leaves_at(theta)
 
         def one(batch: Batch) -> Sequence[Tensor]:
@@ -112,6 +118,11 @@ class Risk:
             if theta is not None or not self._pooling.kept_gradient(parts):
                 self._pooling.sum(leaves, one, parts)
         return self._summed(total)
+
+    def believe_gradient(self) -> None:
+        """Asked before every gradient, also those of examples. Raises ProblemError."""
+        if self.gradient_guard is not None:
+            self.gradient_guard(self)
 
     def product(
         self, vector: Tensor, kind: Kind = "hessian", part: Layout | None = None, seed: int = 0
@@ -169,6 +180,7 @@ class Risk:
         """The same parameters on other examples, of this problem or of another of its model."""
         other = self._with(problem, probe)
         other.told, other.guard = self.told, self.guard
+        other.gradient_guard = self.gradient_guard
         return other
 
     def on(self, batches: Sequence[Batch], dtype: torch.dtype | None = None) -> Risk:

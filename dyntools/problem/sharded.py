@@ -96,7 +96,7 @@ class ShardedRisk(Risk):
         self.problem, self.probe, self.layout = problem, probe, layout
         self.device, self.dtype = probe.device, probe.dtype
         self.theta = theta.to(self.device, self.dtype)
-        self.products, self.told, self.guard = 0, None, None
+        self.products, self.told, self.guard, self.gradient_guard = 0, None, None, None
         self._names, self._stored, self._given = names, constants, pieces
         inside = [names[name] for name in layout.names]
         self._gathering = _Gathering(problem, inside, constants, layout, self.device, self.dtype)

@@ -9,7 +9,9 @@ then gives the gradients by all that was noted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -49,9 +51,10 @@ def traced(
         with trace:
             return evaluation.holding(holders, loss)
 
-    losses: Tensor = torch.func.vmap(one, in_dims=((0,) * len(leaves), *axes))(given, *parts)
-    noted = [output for output, _, _ in trace.noted]
-    found = torch.autograd.grad(losses.sum(), [*noted, *given], allow_unused=True)
+    with _slow_rules_untold():
+        losses: Tensor = torch.func.vmap(one, in_dims=((0,) * len(leaves), *axes))(given, *parts)
+        noted = [output for output, _, _ in trace.noted]
+        found = torch.autograd.grad(losses.sum(), [*noted, *given], allow_unused=True)
     uses: list[list[Use]] = [[] for _ in leaves]
     for (_, leaf, use), gradient in zip(trace.noted, found, strict=False):
         if gradient is not None:
@@ -60,6 +63,14 @@ def traced(
         if gradient is not None:
             uses[leaf].append(Dense(gradient))
     return losses.detach(), uses
+
+
+@contextmanager
+def _slow_rules_untold() -> Iterator[None]:
+    """An operation that vmap loops over (weight_norm's) is slower and right: nobody's to act on."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "There is a performance drop because", UserWarning)
+        yield
 
 
 class _Trace(TorchFunctionMode):

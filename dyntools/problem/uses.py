@@ -22,6 +22,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dyntools.linalg.vectors import dot
+
 # Gradients of examples that are formed at once: what the cache holds between three passes over
 # them; chosen, see docs/benchmarks/per_example.md.
 BLOCK = 1 << 21  # bytes
@@ -34,6 +36,10 @@ class Use(Protocol):
         """The gradients of some examples by it, (b, *shape)."""
         ...
 
+    def of(self, examples: slice) -> Use:
+        """The same of some examples."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Dense:
@@ -44,6 +50,9 @@ class Dense:
     def dense(self, examples: slice) -> Tensor:
         return self.gradients[examples]
 
+    def of(self, examples: slice) -> Dense:
+        return Dense(self.gradients[examples])
+
 
 @dataclass(frozen=True, eq=False)
 class Summed:
@@ -53,6 +62,9 @@ class Summed:
 
     def dense(self, examples: slice) -> Tensor:
         return self.outputs[examples].sum(1)
+
+    def of(self, examples: slice) -> Summed:
+        return Summed(self.outputs[examples])
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +78,9 @@ class Outer:
     def dense(self, examples: slice) -> Tensor:
         found = self.outputs[examples].transpose(1, 2) @ self.inputs[examples]
         return found.view(-1, *self.shape)
+
+    def of(self, examples: slice) -> Outer:
+        return Outer(self.outputs[examples], self.inputs[examples], self.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +96,9 @@ class Rows:
         found = outputs.new_zeros(len(index), *self.shape)
         return found.scatter_add_(1, index[..., None].expand_as(outputs), outputs)
 
+    def of(self, examples: slice) -> Rows:
+        return Rows(self.outputs[examples], self.index[examples], self.shape)
+
 
 @dataclass(frozen=True, eq=False)
 class Totals:
@@ -88,11 +106,14 @@ class Totals:
 
     groups: Σ w_i g_i of each group, of its shape. second: Σ c_i g_i² of its shape.
     cross: Σ c_i g_i of its shape, None where it is not wanted.
+    inverse: P⁻¹ of its shape, and energy: Σ c_i g_iᵀP⁻¹g_i of each group (J,), both or neither.
     """
 
     groups: Sequence[Tensor]
     second: Tensor
     cross: Tensor | None = None
+    inverse: Tensor | None = None
+    energy: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +142,25 @@ class Weights:
 
 def add(uses: Sequence[Use], weights: Weights, into: Totals) -> Tensor:
     """Add the gradients of B examples; the squared norm |g_i|² of each (B,)."""
+    if into.inverse is None or into.energy is None:
+        return _add(uses, weights, into)
+    norms = []
+    for group, run in weights.runs:
+        own = Weights(
+            weights.w[run],
+            weights.c[run],
+            ((group, slice(0, run.stop - run.start)),),
+            weights.equal,
+        )
+        second = torch.zeros_like(into.second)
+        some = [use.of(run) for use in uses]
+        norms.append(_add(some, own, Totals(into.groups, second, into.cross)))
+        into.energy[group] += dot(second.reshape(-1), into.inverse.reshape(-1))
+        into.second.add_(second)
+    return torch.cat(norms)
+
+
+def _add(uses: Sequence[Use], weights: Weights, into: Totals) -> Tensor:
     if len(uses) == 1:
         only = uses[0]
         if isinstance(only, Outer) and only.inputs.shape[1] == 1:

@@ -9,5 +9,6 @@ from dyntools.views.metric_table import metric_table
 from dyntools.views.omissions import omissions
 from dyntools.views.overview import overview
 from dyntools.views.summary import summary
+from dyntools.views.unanswered import unanswered
 
-__all__ = ["findings", "metric_table", "omissions", "overview", "summary"]
+__all__ = ["findings", "metric_table", "omissions", "overview", "summary", "unanswered"]

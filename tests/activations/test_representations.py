@@ -11,13 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dyntools.activations.representations import (
-    Representation,
-    alignment,
-    biased_cka,
-    cka,
-    layers_of,
-)
+from dyntools.activations.likeness import biased_cka, cka, likeness
+from dyntools.activations.patterns import drawn_groups
+from dyntools.activations.representations import Representation, layers_of
 
 Array = NDArray[np.float64]
 N = 128
@@ -69,11 +65,11 @@ def test_the_formula_of_song_is_the_mean_over_quadruples() -> None:
 
 def test_against_the_textbook_in_float64() -> None:
     x, y = related(0)
-    found = alignment(represented(x), represented(y))
+    found = likeness(represented(x), represented(y))
     assert found.value == pytest.approx(textbook(x, y), rel=1e-10)
     assert 0.2 < found.value < 0.9
     assert found.examples == N
-    group = 8 * np.arange(N) // N
+    group = drawn_groups(N).numpy()
     without = np.array([textbook(x[group != g], y[group != g]) for g in range(8)])
     jackknife = math.sqrt(7 / 8 * ((without - without.mean()) ** 2).sum())
     assert found.error == pytest.approx(jackknife, rel=1e-8)
@@ -84,7 +80,7 @@ def test_the_biased_form_is_that_of_kornblith() -> None:
     x0, y0 = x - x.mean(0), y - y.mean(0)
     norm = np.linalg.norm
     wanted = norm(x0.T @ y0) ** 2 / (norm(x0.T @ x0) * norm(y0.T @ y0))
-    assert alignment(represented(x), represented(y)).biased == pytest.approx(wanted, rel=1e-10)
+    assert likeness(represented(x), represented(y)).biased == pytest.approx(wanted, rel=1e-10)
 
 
 @pytest.mark.parametrize("width", [64, 512])
@@ -102,7 +98,7 @@ def test_null_of_independent_isotropic_features(width: int) -> None:
 
 
 def test_with_itself_it_is_one_without_error() -> None:
-    found = alignment(represented(draw(5, N, 12)), represented(draw(5, N, 12)))
+    found = likeness(represented(draw(5, N, 12)), represented(draw(5, N, 12)))
     assert found.value == pytest.approx(1.0, abs=1e-14)
     assert found.biased == pytest.approx(1.0, abs=1e-14)
     assert found.error < 1e-14
@@ -111,12 +107,12 @@ def test_with_itself_it_is_one_without_error() -> None:
 def test_rotation_scale_and_shift_change_nothing() -> None:
     x, y = related(7)
     rotation = np.linalg.qr(draw(8, 30, 30))[0]
-    before = alignment(represented(x), represented(y))
-    after = alignment(represented(x), represented(100.0 - 0.03 * y @ rotation))
+    before = likeness(represented(x), represented(y))
+    after = likeness(represented(x), represented(100.0 - 0.03 * y @ rotation))
     assert after.value == pytest.approx(before.value, rel=1e-9)
     assert after.error == pytest.approx(before.error, rel=1e-6)
     stretched = y * np.linspace(0.1, 10, 30)  # any other linear map does
-    assert abs(alignment(represented(x), represented(stretched)).value - before.value) > 0.01
+    assert abs(likeness(represented(x), represented(stretched)).value - before.value) > 0.01
 
 
 def test_the_error_is_the_spread_over_draws_of_examples() -> None:
@@ -125,15 +121,15 @@ def test_the_error_is_the_spread_over_draws_of_examples() -> None:
     for seed in range(60):
         x = draw(1 + seed, 256, 20)
         y = x @ mix + 4 * draw(1000 + seed, 256, 30)
-        found.append(alignment(represented(x), represented(y)))
+        found.append(likeness(represented(x), represented(y)))
     spread = float(np.std([f.value for f in found]))
     assert np.mean([f.error for f in found]) == pytest.approx(spread, rel=0.3)
 
 
 def test_cut_into_pieces_it_is_the_same() -> None:
     x, y = related(9)
-    whole = alignment(represented(x), represented(y))
-    assert alignment(represented(x, 5), represented(y, 3)) == whole
+    whole = likeness(represented(x), represented(y))
+    assert likeness(represented(x, 5), represented(y, 3)) == whole
 
 
 def test_an_even_selection_of_examples_and_entries() -> None:
@@ -198,7 +194,7 @@ def test_outputs_that_tell_nothing_are_refused(output: Tensor, sentence: str) ->
 
 def test_few_examples_have_a_value_and_no_error() -> None:
     x, y = related(2, 6)
-    found = alignment(represented(x), represented(y))
+    found = likeness(represented(x), represented(y))
     assert found.value == pytest.approx(textbook(x, y), rel=1e-9)
     assert math.isnan(found.error)
 

@@ -22,8 +22,8 @@ from tests.trainings import TinyGPT, batch, loss_of, problem_of, seeded
 
 STEPS = (2, 4)
 # Of the log a recorder has what the loop tells; a training that goes on has no last step.
-NAMES = [m.name for m in METRICS if not {"log", "final", "validation"} & set(m.needs)]
-LOOKING = [m.name for m in METRICS if m.uses]
+KNOWN = [m for m in METRICS if not {"log", "final", "validation"} & set(m.needs)]
+NAMES, LOOKING = [m.name for m in KNOWN], [m.name for m in KNOWN if m.uses]
 Found = dict[tuple[str, int], Measurement]
 
 

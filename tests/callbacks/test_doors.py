@@ -18,7 +18,7 @@ from tests.trainings import TinyGPT, batch, loss_of, problem_of, seeded
 STEPS = (0, 4, 8)
 # What needs the log alone is the same function of it; gradients of training are in no checkpoint,
 # and a training that goes on has no last one.
-NAMES = [m.name for m in METRICS if not {"log", "gradients", "final"} & set(m.needs)]
+NAMES = [m.name for m in METRICS if not {"log", "gradients", "final", "validation"} & set(m.needs)]
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from dyntools import hdf5
+from dyntools.metrics import PRESETS
 from tests.conftest import Outcome
 from tests.processes import FIXTURES, ROOT
 
@@ -95,6 +96,29 @@ def test_shards_then_merge(dyntools: Command, small_run: Path) -> None:
     )
     assert outcome.code == 0, outcome.err
     assert hdf5.read(Path("m.h5"))["weight_norm"].steps.tolist() == [0, 10, 20, 40]
+
+
+def test_a_metric_asked_for_by_name_that_has_no_number_says_why(
+    dyntools: Command, tmp_path: Path
+) -> None:
+    """Training is fitted at step 300, and validation stays at chance."""
+    rows = [{"step": s, "train/acc": min(1.0, s / 300), "val/acc": 0.1} for s in range(0, 901, 100)]
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    outcome = dyntools("analyze", run, "--metric", "grokking_delay", "-o", "r.h5")
+    assert outcome.code == 0, outcome.err
+    said = " ".join(outcome.out.split())
+    assert "no number grokking_delay: validation accuracy has not reached 0.99" in said
+    assert "more than 600 steps" in said
+    assert "no number" not in dyntools("analyze", run, "-o", "all.h5").out  # nobody asked for it
+
+
+def test_the_help_names_every_preset(dyntools: Command) -> None:
+    said = " ".join(dyntools("analyze", "--help").out.replace("│", " ").split())
+    named = said.partition("--preset")[2].partition("--initial")[0]
+    for preset in PRESETS:
+        assert preset in named, preset
 
 
 def test_a_log_alone_is_analysed(dyntools: Command, small_run: Path) -> None:

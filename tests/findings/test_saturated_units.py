@@ -33,7 +33,7 @@ def test_the_bounds(share: float, severity: Severity | None) -> None:
 def test_the_words() -> None:
     (found,) = find(report(0.6))
     assert found.sentence == (
-        "60 % of the outputs of 1 lie within 1 % of the range from a bound, at step 300."
+        "60 % of the outputs of layer 1 lie within 1 % of the range from a bound, at step 300."
     )
     assert found.layers == ("1",)
     assert found.evidence == ("1: saturated 60 %",)

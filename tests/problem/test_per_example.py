@@ -164,6 +164,25 @@ def test_mean_variance_and_norms_are_those_of_a_loop(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
+def test_what_a_preconditioner_needs_is_that_of_a_loop(case: str) -> None:
+    """tr(P⁻¹Σ), and Σ c hᵀP⁻¹h of each group; all else as without P."""
+    problem = CASES[case][0]()
+    risk, (h, w, m) = bare(problem), plainly(problem, cut=case != "whole")
+    p = np.exp(np.random.default_rng(5).normal(size=risk.size))
+    found, without = per_example(risk, torch.from_numpy(p)), per_example(risk)
+    c = (w / (w.sum() / m.sum())) ** 2 / m
+    trace = (c @ ((h - w @ h / w.sum()) ** 2 / p)).sum() / (len(h) - 1)
+    assert found.scaled is not None
+    assert found.scaled.trace == pytest.approx(trace, rel=1e-10)
+    energy = np.bincount(found.units.group, weights=c * (h**2 / p).sum(1))
+    np.testing.assert_allclose(found.scaled.energy, energy, rtol=1e-10)
+    np.testing.assert_allclose(found.variance, without.variance, rtol=1e-9, atol=1e-14)
+    np.testing.assert_allclose(found.norms, without.norms, rtol=1e-12)
+    np.testing.assert_allclose(found.gram, without.gram, rtol=1e-9, atol=1e-14)
+    assert without.scaled is None
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_groups_are_disjoint_and_their_products_add_up_to_the_mean(case: str) -> None:
     problem = CASES[case][0]()
     found, (h, w, _) = statistics(problem), plainly(problem, cut=case != "whole")

@@ -8,7 +8,7 @@ from torch import nn
 
 from dyntools import Problem
 
-LATER = 33  # evaluations of the loss on this rank: one of the later batches of a later checkpoint
+LATER = 36  # evaluations of the loss on this rank: one of the later batches of a later checkpoint
 evaluations = 0
 
 

@@ -3,7 +3,7 @@
     value = HSIC(K, L) / √(HSIC(K, K) HSIC(L, L))       one number a layer, in [-1, 1], 1 at the end
 
 K, L are the Gram matrices of the layer's outputs for the same examples, now and at the last
-checkpoint, HSIC its unbiased estimate (`dyntools.activations.representations`). Kornblith et al.
+checkpoint, HSIC its unbiased estimate (`dyntools.activations.likeness`). Kornblith et al.
 2019, Similarity of neural network representations revisited, arXiv:1905.00414; debiased as Nguyen
 et al. 2021, arXiv:2010.15327, by the estimate of Song et al. 2012. Diehl Martinez et al. 2024,
 Tending towards stability, arXiv:2410.11451, follow the biased form along training, which at n
@@ -48,7 +48,7 @@ def measure(snapshot: Snapshot) -> Measurement:
 
 
 def _row(now: Representation, end: Representation | None, step: int) -> Row:
-    from dyntools.activations.representations import alignment
+    from dyntools.activations.likeness import likeness
 
     if end is None:
         return missing(f"there is no such layer at step {step}")
@@ -60,7 +60,7 @@ def _row(now: Representation, end: Representation | None, step: int) -> Row:
         return failed(f"it put out {end.outputs} numbers an example at step {step}")
     if now.numbers != end.numbers:
         return failed(f"other examples went through it at step {step}")
-    found = alignment(now, end)
+    found = likeness(now, end)
     beside = {"biased": found.biased, "examples": float(found.examples)}
     if math.isnan(found.value):
         return failed("its outputs have no spread that is theirs", beside)

@@ -75,6 +75,7 @@ def _collapse(snapshot: Snapshot, features: ClassFeatures, examples: int) -> Col
     import torch
 
     from dyntools.activations.collapse import collapse_of, groups_of
+    from dyntools.linalg.spectrum import THREADS
 
     weight = features.weight
     assert weight is not None
@@ -83,14 +84,15 @@ def _collapse(snapshot: Snapshot, features: ClassFeatures, examples: int) -> Col
     labels, said, numbers = (
         torch.cat(parts).numpy() for parts in (features.labels, features.said, features.numbers)
     )
-    found = collapse_of(
-        rows.double().cpu().numpy(),
-        labels,
-        said,
-        matrix.double().cpu().numpy(),
-        groups_of(labels, numbers, examples),
-        float(torch.finfo(rows.dtype).eps),
-    )
+    with THREADS.limit(limits=1, user_api="blas"):  # more are slower on such matrices
+        found = collapse_of(
+            rows.double().cpu().numpy(),
+            labels,
+            said,
+            matrix.double().cpu().numpy(),
+            groups_of(labels, numbers, examples),
+            float(torch.finfo(rows.dtype).eps),
+        )
     return "the class means are all equal" if found is None else found
 
 

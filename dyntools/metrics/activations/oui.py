@@ -5,7 +5,8 @@
     pairs = mean over 28 pairs of  min(Hamming, ⌊d/2⌋) / ⌊d/2⌋              the form of the paper
 
 Fernández-Hernández et al. 2025, OUI, arXiv:2504.17160. The first form takes all pairs without
-going through them, in O(B d); it differs from the second by what lies above 1 alone.
+going through them, in O(B d). It is not clamped, and divides by d/2 where the second has ⌊d/2⌋,
+which for odd d is less: a layer of 5 outputs has 5/4 of the first in the second, before the clamp.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ Random groups differ by noise alone: h = G + ε with ε of covariance Σ/m. The 
 with noise along G as it was found to be, and across G alike in (tr Σ)²/tr Σ² directions. Far below
 the null, a group is in conflict with the rest; below zero, a step for the rest raises its loss.
 `least` is its smallest cosine with any one other group. Groups are random batches, or classes by
-label. Yu et al. 2020, Gradient surgery for multi-task learning, arXiv:2001.06782.
+label; classes too small for a row still belong to all others. Yu et al. 2020, Gradient surgery for
+multi-task learning, arXiv:2001.06782.
 """
 
 from __future__ import annotations
@@ -38,22 +39,25 @@ def measure(snapshot: Snapshot, *, by: str = "batch", most: int = 16) -> Measure
     """The cosine of every group with the rest.
 
     by: `batch`: random groups of examples; `class`: the whole-number label of each example.
-    most: classes, the largest first; 16, chosen, as each holds a gradient.
+    most: classes with a row, the largest; 16, chosen, as each holds a gradient.
     """
-    found = statistics(snapshot)
+    found, rest = statistics(snapshot), ""
     if by == "batch":
         w = noise.by_group(found, found.units.terms)
         sizes = noise.by_group(found, found.units.sizes)
         names: tuple[str, ...] = tuple(f"batch {i}" for i in range(len(sizes)))
         gram = found.gram.sum(axis=0)
     else:
-        groups = classes(snapshot.risk(), most)
+        groups, others = classes(snapshot.risk(), most)
         names = tuple(f"class {label}" for label in groups)
-        w, gram = _of_groups(snapshot.risk(), list(groups.values()))
-        sizes = np.array([float(len(group)) for group in groups.values()])
+        parts = [*groups.values(), *([others] if len(others) else [])]
+        w, gram = _of_groups(snapshot.risk(), parts)
+        sizes = np.array([float(len(part)) for part in parts])
+        rest = f"; {len(others)} examples of smaller classes count as others" * bool(len(others))
     one = noise.of_all(found)
     along, squares = noise.along_mean(found)
-    rows = [_of(i, gram, w, sizes, one, along, squares) for i in range(len(names))]
+    shown = len(names)
+    rows = [_of(i, gram, w, sizes, one, along, squares, shown) for i in range(shown)]
     values = np.array([row[0] for row in rows])
     return Measurement(
         values,
@@ -66,20 +70,31 @@ def measure(snapshot: Snapshot, *, by: str = "batch", most: int = 16) -> Measure
             for n, v in zip(names, values, strict=True)
             if not math.isfinite(v)
         },
-        method=told(found),
+        method=told(found) + rest,
     )
 
 
 def _of(
-    i: int, gram: Array, w: Array, sizes: Array, one: noise.Noise, along: float, squares: float
+    i: int,
+    gram: Array,
+    w: Array,
+    sizes: Array,
+    one: noise.Noise,
+    along: float,
+    squares: float,
+    shown: int,
 ) -> tuple[float, dict[str, float]]:
-    """The cosine of group i with the rest, and what stands beside it."""
+    """The cosine of group i with the rest, and what stands beside it.
+
+    shown: groups with a row of their own; what is behind them only counts to the rest.
+    """
     others = np.where(np.arange(len(w)) == i, 0.0, w)
     others = others / others.sum()
     own, rest, both = gram[i, i], others @ gram @ others, gram[i] @ others
     length = math.sqrt(own * rest) if own > 0.0 and rest > 0.0 else math.nan
     each = np.sqrt(np.maximum(own * np.diag(gram), 0.0))
-    cosines = np.delete(np.divide(gram[i], each, where=each > 0.0, out=np.full(len(w), np.nan)), i)
+    cosines = np.divide(gram[i], each, where=each > 0.0, out=np.full(len(w), np.nan))
+    cosines = np.delete(cosines[:shown], i)
     m, n = float(sizes[i]), float(sizes.sum() - sizes[i])
     null, spread = _of_noise(one, along, squares, m, n)
     return both / length, {
@@ -115,8 +130,8 @@ def _of_noise(
     return float(cosines.mean()), float(cosines.std())
 
 
-def classes(risk: Risk, most: int) -> Mapping[int, NDArray[np.int64]]:
-    """The numbers of the examples of every label, the largest classes first.
+def classes(risk: Risk, most: int) -> tuple[Mapping[int, NDArray[np.int64]], NDArray[np.int64]]:
+    """The numbers of the examples of the largest classes by label, and those of all the others.
 
     Raises ProblemError when examples have no whole number as their label, or all the same.
     """
@@ -125,7 +140,8 @@ def classes(risk: Risk, most: int) -> Mapping[int, NDArray[np.int64]]:
     if len(found) < 2:
         raise _unlabelled(f"{len(found)} class")
     kept = sorted(found[np.argsort(-counts, kind="stable")][:most].tolist())
-    return {label: np.flatnonzero(labels == label) for label in kept}
+    others = np.flatnonzero((labels >= 0) & ~np.isin(labels, kept))
+    return {label: np.flatnonzero(labels == label) for label in kept}, others
 
 
 def _labels(batch: object) -> NDArray[np.int64]:

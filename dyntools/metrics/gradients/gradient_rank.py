@@ -8,10 +8,16 @@ Singular values s of the gradient, not squared in the value. An optimizer that k
 the top r directions sees the share `quarter` at r = k/4, a usual choice: Zhao et al. 2024, GaLore,
 arXiv:2403.03507. The effective rank is that of Roy & Vetterli 2007; `null` is that of a random
 matrix of the shape.
+
+The error is that of the spectrum of the gradient as it is held. The problem's own gradient is made
+here, in the precision of the engine: its rounding grows as examples cancel, and is bounded by
+nothing that is known. There is no error of it, but in float64.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,13 +63,17 @@ def rank_of(matrix: Tensor) -> Row:
 
 def measure(snapshot: Snapshot) -> Measurement:
     """Effective rank of the gradient of every matrix."""
+    import torch
+
     rows = {}
     for matrix in snapshot.matrices():
         g = gradient(snapshot, matrix.parameter)
         if isinstance(g, str):
             rows[matrix.name] = missing(g)
         else:
-            rows[matrix.name] = rank_of(matrix.take(g.to(snapshot.device)))
+            row = rank_of(matrix.take(g.to(snapshot.device)))
+            known = of_training(snapshot) or g.dtype == torch.float64
+            rows[matrix.name] = row if known else replace(row, error=math.nan)
     methods = dict.fromkeys(row.method for row in rows.values() if row.method)
     said = [*methods, *([] if of_training(snapshot) else [PROBE])]
     return collect(

@@ -6,6 +6,8 @@ Both are unbiased, their ratio is not but for many examples; a mean of ratios wo
 any number. McCandlish et al. 2018, An empirical model of large-batch training, arXiv:1812.06162,
 appendix A. Errors by the jackknife that leaves out one group of m_j examples at a time (Busing,
 Meijer & van der Leeden 1999, Delete-m jackknife for unequal m, doi:10.1023/A:1008800423698).
+Bounds of the ratio by both errors and their covariance: Fieller 1954, Some problems in interval
+estimation, doi:10.1111/j.2517-6161.1954.tb00159.x, with Student's t of J - 1.
 """
 
 from __future__ import annotations
@@ -23,16 +25,21 @@ Array = NDArray[np.float64]
 UNRESOLVED = (
     "|G|² is not above zero: the mean gradient of these examples is all noise; more of them"
 )
-RESOLVED = 2.0  # standard errors by which |G|² must be above zero; chosen
+LEVEL = 0.9545  # of the bounds, that of two standard errors of a normal estimate; chosen
+FEWEST = 2  # units that must be left when a group is left out, for a spread between them
 
 
 @dataclass(frozen=True, eq=False)
 class Noise:
-    """trace: S, squared: Q, each of some shape; covariance: of both, (2, 2) more axes."""
+    """trace: S, squared: Q, each of some shape; covariance: of both, (2, 2) more axes.
+
+    groups: J, that the covariance comes from, which is NaN where they are too few to tell one.
+    """
 
     trace: Array
     squared: Array
     covariance: Array
+    groups: int
 
     @property
     def ratio(self) -> Array:
@@ -56,18 +63,26 @@ class Noise:
         return np.sqrt(self.covariance[..., 0, 0])
 
     @property
-    def lowest(self) -> Array:
-        """S/Q at a Q that is two standard errors higher: what it is at least."""
-        above = self.squared + RESOLVED * self.squared_error
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(above > 0.0, self.trace / above, np.nan)
+    def bounds(self) -> tuple[Array, Array]:
+        """Between which the ratio lies: Fieller's, where S - ρQ is within t standard errors of 0.
 
-    @property
-    def highest(self) -> Array:
-        """S/Q at a Q that is two standard errors lower; infinite where that is not positive."""
-        below = self.squared - RESOLVED * self.squared_error
+        0 below where S is not resolved, infinity above where Q is not. NaN below where Q is below
+        zero by more than its error, and NaN both where something is not known or not finite.
+        """
+        from scipy.special import stdtrit
+
+        t2 = float(stdtrit(max(self.groups - 1, 1), 0.5 + LEVEL / 2.0)) ** 2
+        s, q, v = self.trace, self.squared, self.covariance
+        a, c = q**2 - t2 * v[..., 1, 1], s**2 - t2 * v[..., 0, 0]
+        b = s * q - t2 * v[..., 0, 1]
+        root = np.sqrt(np.maximum(b**2 - a * c, 0.0))
+        known = np.isfinite(a) & np.isfinite(b) & np.isfinite(c)
+        impossible = (a > 0.0) & (q < 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(below > 0.0, self.trace / below, np.inf)
+            low = np.where(c > 0.0, c / (b + root), 0.0)
+            high = np.where(a > 0.0, (b + root) / a, np.inf)
+        low, high = np.where(impossible, np.nan, low), np.where(impossible, np.inf, high)
+        return np.where(known, low, np.nan), np.where(known, high, np.nan)
 
     @property
     def _positive(self) -> Array:
@@ -96,11 +111,9 @@ def length(found: PerExample) -> float:
 
 
 def preconditioned(found: PerExample) -> Noise | None:
-    """tr(P⁻¹Σ) and GᵀP⁻¹G; the error is that of the latter alone, the larger one."""
-    if found.scaled is None:
-        return None
-    trace, gram = found.scaled
-    return _noise(found, gram, np.array(trace), None)
+    """tr(P⁻¹Σ) and GᵀP⁻¹G."""
+    one = found.scaled
+    return None if one is None else _noise(found, one.gram, np.array(one.trace), one.energy)
 
 
 def two_sizes(found: PerExample) -> Noise:
@@ -114,7 +127,8 @@ def two_sizes(found: PerExample) -> Noise:
     mean = float(share @ gram @ share)
     apart = np.diag(gram) - 2.0 * gram @ share + mean
     trace = np.array(float(sizes @ apart) / (len(sizes) - 1))
-    return Noise(trace, np.array(mean - trace / sizes.sum()), np.full((2, 2), np.nan))
+    squared = np.array(mean - trace / sizes.sum())
+    return Noise(trace, squared, np.full((2, 2), np.nan), len(sizes))
 
 
 def along_mean(found: PerExample) -> tuple[float, float]:
@@ -132,27 +146,30 @@ def along_mean(found: PerExample) -> tuple[float, float]:
     return max(float(along) - squares / float(sizes.sum()), 0.0), squares
 
 
-def _noise(found: PerExample, gram: Array, trace: Array, energy: Array | None) -> Noise:
-    """gram (…, J, J), trace (…), energy (…, J): Σ c|h|² of each group, None for a known trace."""
+def _noise(found: PerExample, gram: Array, trace: Array, energy: Array) -> Noise:
+    """gram (…, J, J), trace (…), energy (…, J): Σ c|h|² of each group."""
     sizes, w = _sizes(found), by_group(found, found.units.terms)
     c, count = by_group(found, found.units.squares), by_group(found, np.ones(len(found.norms)))
 
     def at(kept: NDArray[np.bool_]) -> tuple[Array, Array]:
         share = np.where(kept, w, 0.0) / w[kept].sum()
         mean = np.einsum("i,...ij,j->...", share, gram, share)
-        spread = trace
-        if energy is not None:
-            # Σ c h of a group as its Σ w h by the ratio of their sums; exact for equal terms.
-            crossed = np.einsum("i,...ij,j->...", np.where(kept, c, 0.0), gram, share)
-            sums = energy[..., kept].sum(-1) - 2.0 * crossed + c[kept].sum() * mean
-            spread = sums / max(float(count[kept].sum()) - 1.0, 1.0)
+        # Σ c h of a group as its Σ w h by the ratio of their sums; exact for equal terms.
+        crossed = np.einsum("i,...ij,j->...", np.where(kept, c, 0.0), gram, share)
+        sums = energy[..., kept].sum(-1) - 2.0 * crossed + c[kept].sum() * mean
+        # c holds the w̄ of all units: here it is that of those kept.
+        rescaled = (w.sum() / sizes.sum() / (w[kept].sum() / sizes[kept].sum())) ** 2
+        spread = rescaled * sums / (count[kept].sum() - 1.0)
         return spread, mean - spread / sizes[kept].sum()
 
-    everything = np.ones(len(sizes), dtype=bool)
-    without = np.stack([np.stack(at(np.arange(len(sizes)) != j), -1) for j in range(len(sizes))])
-    whole = np.stack(at(everything), -1)
+    groups = len(sizes)
+    everything = np.ones(groups, dtype=bool)
     squared = np.einsum("i,...ij,j->...", w / w.sum(), gram, w / w.sum()) - trace / sizes.sum()
-    return Noise(trace, squared, delete_group(whole, without, sizes))
+    if groups < 2 or count.sum() - count.max() < FEWEST:
+        return Noise(trace, squared, np.full((*trace.shape, 2, 2), np.nan), groups)
+    without = np.stack([np.stack(at(np.arange(groups) != j), -1) for j in range(groups)])
+    whole = np.stack(at(everything), -1)
+    return Noise(trace, squared, delete_group(whole, without, sizes), groups)
 
 
 def delete_group(whole: Array, without: Array, sizes: Array) -> Array:

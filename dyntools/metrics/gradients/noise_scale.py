@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 
 
 def measure(snapshot: Snapshot, *, batch: int = 0) -> Measurement:
-    """The simple noise scale with one standard error, and its bounds at two of them.
+    """The simple noise scale with one standard error, and bounds at 95 %.
 
     batch: of training, for the findings; 0 for the `batch_size` of the recipe, if it tells.
     """
     found = statistics(snapshot)
     one, both, scaled = noise.of_all(found), noise.two_sizes(found), noise.preconditioned(found)
-    value = float(one.ratio)
+    value, (lowest, highest) = float(one.ratio), one.bounds
     beside: dict[str, ArrayLike] = {
-        "lowest": one.lowest,
-        "highest": one.highest,
+        "lowest": lowest,
+        "highest": highest,
         "trace": one.trace,
         "trace_error": one.trace_error,
         "squared_norm": one.squared,

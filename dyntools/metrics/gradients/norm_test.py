@@ -36,9 +36,10 @@ def measure(snapshot: Snapshot, *, theta: float = 0.9) -> Measurement:
     fine = math.isfinite(value)
     along, _ = noise.along_mean(found)
     inner = along / (theta**2 * float(one.squared) ** 2) if fine else math.nan
+    lowest, highest = one.bounds
     beside: dict[str, ArrayLike] = {
-        "lowest": one.lowest / theta**2,
-        "highest": one.highest / theta**2,
+        "lowest": lowest / theta**2,
+        "highest": highest / theta**2,
         "inner_product": inner,
         "examples": found.examples,
     }

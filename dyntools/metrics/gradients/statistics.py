@@ -54,11 +54,23 @@ def told(found: PerExample) -> str:
 
 
 def _preconditioner(snapshot: Snapshot) -> Tensor | None:
-    """P (n,) of Adam, None where there is none that covers the parameters."""
+    """P = √v̂ + eps (n,) of Adam, None where there is none that covers the parameters.
+
+    A step is -η P⁻¹m̂, and m̂ a mean of gradients whose weights sum to one. The P of `operators.adam`
+    is of steps along m = (1-β1^t) m̂ and holds that factor, which is taken out again here.
+    """
+    from dyntools.moments import Moments, moments_of
     from dyntools.operators.adam import preconditioner
 
     try:
-        state = snapshot.moments
-        return None if state is None else preconditioner(snapshot.risk(), state)
+        state, risk = snapshot.moments, snapshot.risk()
+        if state is None:
+            return None
+        scale = preconditioner(risk, state)
     except (CheckpointError, ProblemError):
         return None
+    for name, part in zip(risk.layout.names, risk.layout.split(scale), strict=True):
+        moments = moments_of(state, name, tuple(part.shape))
+        assert isinstance(moments, Moments)  # or there were no P
+        part.div_(1.0 - moments.beta1**moments.steps)
+    return scale

@@ -2,6 +2,11 @@
 
 The recipe that a person gave comes first, then the optimizer's settings, then the log. Of several
 parameter groups the one with the most parameters counts: the others are biases and gains.
+
+The peak learning rate is what a scheduler left in the optimizer (`max_lr` of one cycle, else
+`initial_lr`), as a log cannot know a peak that is still to come. A schedule may also multiply
+`initial_lr` by factors whose largest is not 1 (a rate of 1 times Noam's, say): the log's largest
+rate counts where it is above, or where it is not the last one and below half of it.
 """
 
 from __future__ import annotations
@@ -14,13 +19,14 @@ import numpy as np
 
 from dyntools.errors import CheckpointError
 from dyntools.log import Role
-from dyntools.metrics.logs.history import history
+from dyntools.metrics.logs.history import History, history
 from dyntools.metrics.logs.laws import NAN, Facts
 
 if TYPE_CHECKING:
     from dyntools.layer_kinds import Kinds
     from dyntools.snapshot import Snapshot
 
+FAR_BELOW = 0.5  # of the optimizer's peak; a log of every k-th step misses less of it; chosen
 VOCABULARY = ("embedding", "head", "position")  # kinds that the laws do not count
 
 
@@ -30,20 +36,18 @@ def facts_of(snapshot: Snapshot) -> tuple[Facts, str]:
     told = recipe.told
     family, group = _group(snapshot)
     rates = history(snapshot, Role.learning_rate).finite
-    peak, now, warmup = NAN, NAN, NAN
-    if len(rates):
-        peak, now = float(np.max(rates.values)), float(rates.values[-1])
-        first = int(np.argmax(rates.values))
-        warmup = float(rates.steps[first]) if 0 < first < len(rates) - 1 else NAN
-    stored = _number(group, "initial_lr", _number(group, "lr", NAN))
+    peak, whose = _peak(group, rates)
+    warmup = NAN
+    if len(rates) and 0 < (first := int(np.argmax(rates.values))) < len(rates) - 1:
+        warmup = float(rates.steps[first])
     betas = group.get("betas")
     beta1, beta2 = betas if isinstance(betas, tuple | list) and len(betas) == 2 else (NAN, NAN)
     tokens_per_step = _or_nan(recipe.tokens_a_step)
     seen = history(snapshot, Role.tokens).finite
     decoupled = group.get("decoupled_weight_decay")
     facts = Facts(
-        learning_rate=told.get("learning_rate", peak if len(rates) else stored),
-        rate_now=now if len(rates) else _number(group, "lr", NAN),
+        learning_rate=told.get("learning_rate", peak),
+        rate_now=float(rates.values[-1]) if len(rates) else _number(group, "lr", NAN),
         weight_decay=told.get("weight_decay", _number(group, "weight_decay", NAN)),
         beta1=told.get("beta1", _plain(beta1)),
         beta2=told.get("beta2", _plain(beta2)),
@@ -59,13 +63,28 @@ def facts_of(snapshot: Snapshot) -> tuple[Facts, str]:
         family=family,
         decoupled=decoupled if isinstance(decoupled, bool) else None,
     )
-    return facts, _sources(told, family, bool(len(rates)))
+    return facts, _sources(told, family, whose)
 
 
-def _sources(told: Mapping[str, float], family: str, logged: bool) -> str:
+def _peak(group: Mapping[str, object], rates: History) -> tuple[float, str]:
+    """The peak learning rate and where it is from; see the head of this module."""
+    lowered = "max_lr" if "max_lr" in group else "initial_lr"
+    stored = _number(group, lowered, NAN)
+    if not len(rates):
+        if math.isnan(stored):
+            return _number(group, "lr", NAN), "lr of the optimizer" if "lr" in group else ""
+        return stored, f"{lowered} of the optimizer"
+    logged = float(np.max(rates.values))
+    passed = int(np.argmax(rates.values)) < len(rates) - 1
+    if math.isnan(stored) or stored < logged or (passed and logged < FAR_BELOW * stored):
+        return logged, "the largest of the log so far"
+    return stored, f"{lowered} of the optimizer"
+
+
+def _sources(told: Mapping[str, float], family: str, whose: str) -> str:
     parts = [f"{', '.join(told)} from the recipe"] if told else []
     parts += [f"settings of {family}"] if family else []
-    parts += ["learning rate from the log"] if logged and "learning_rate" not in told else []
+    parts += [f"peak learning rate: {whose}"] if whose and "learning_rate" not in told else []
     return "; ".join(parts) or "nothing is known of the optimizer"
 
 

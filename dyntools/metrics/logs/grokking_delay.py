@@ -7,6 +7,10 @@ a thousand steps and validation accuracy may follow a hundred times later; they 
 validation accuracy of 99 %. A delay that has not ended has no value but a lower bound: the steps
 since training was fitted.
 
+A log does not say whether an accuracy is a share or a percentage. Where either curve has risen
+above 1 by the step that is looked at, both are percentages: one run logs both in one way. Before
+that a percentage cannot be told from a share.
+
 Power et al. 2022, Grokking: Generalization beyond overfitting on small algorithmic datasets,
 arXiv:2201.02177.
 """
@@ -25,6 +29,8 @@ from dyntools.metrics.metric import Metric
 
 if TYPE_CHECKING:
     from dyntools.snapshot import Snapshot
+
+LARGEST = 1.001  # of a share: 1 and what rounding may add to it; chosen
 
 
 def first_at_least(curve: History, level: float) -> tuple[float, float]:
@@ -46,14 +52,15 @@ def measure(snapshot: Snapshot, *, train: float = 0.99, validation: float = 0.99
     train, validation: shares between 0 and 1; 0.99 is the validation accuracy that Power et al.
     2022 count the steps to, taken here for training too.
     """
-    curves, percent = {}, False
+    curves = {}
     for role in (Role.train_accuracy, Role.validation_accuracy):
         curve = history(snapshot, role).finite
         if not len(curve):
             return skipped(missing(snapshot, role))
-        if np.max(curve.values) > 1:
-            curve, percent = History(curve.steps, curve.values / 100), True
         curves[role] = curve
+    percent = any(np.max(curve.values) > LARGEST for curve in curves.values())
+    if percent:
+        curves = {role: History(c.steps, c.values / 100) for role, c in curves.items()}
     tr, va = curves[Role.train_accuracy], curves[Role.validation_accuracy]
     (fitted, train_gap), (found, gap) = first_at_least(tr, train), first_at_least(va, validation)
     value, reason = found - fitted, ""
@@ -69,6 +76,8 @@ def measure(snapshot: Snapshot, *, train: float = 0.99, validation: float = 0.99
             f"validation accuracy has not reached {validation:g} by its last check "
             f"(best {np.max(va.values):.3g}): the delay is more than {lower:.0f} steps, if it ends"
         )
+    if reason and percent:
+        reason += "; both accuracies are read as percentages"
     beside = {
         "train_step": fitted,
         "validation_step": found,
@@ -86,7 +95,9 @@ def measure(snapshot: Snapshot, *, train: float = 0.99, validation: float = 0.99
         skipped={"": reason} if reason else {},
         method=(
             f"first logged accuracies of {train:g} (training) and {validation:g} (validation)"
-            + ("; a curve above 1 is read as percent" if percent else "")
+            + f"; both read as {'percentages' if percent else 'shares'}, for "
+            + ("one of them" if percent else "none of them")
+            + " is above 1 by now"
             + "; error: the wider of the two gaps to the point before"
         ),
     )
@@ -104,4 +115,5 @@ METRIC = Metric(
     paper="Power et al. 2022, arXiv:2201.02177",
     cost="reads the log",
     least={"train": 0, "validation": 0},
+    most={"train": 1, "validation": 1},
 )

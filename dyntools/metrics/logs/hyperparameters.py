@@ -123,7 +123,7 @@ def _reasons(
     reasons = {}
     for law, value, conditions in zip(laws, values, held, strict=True):
         if lacks := _lacks(law, facts):
-            keys = ", ".join(KEYS.get(need, need) for need in lacks)
+            keys = ", ".join(dict.fromkeys(KEYS.get(need, need) for need in lacks))
             reasons[law.name] = f"not known: {keys}; give it in a file with --config FILE"
             continue
         if not math.isfinite(value):

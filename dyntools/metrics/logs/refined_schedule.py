@@ -145,4 +145,5 @@ METRIC = Metric(
     cost="reads the log",
     choices={"optimizer": ("adam", "sgd")},
     least={"filter_share": 0},
+    most={"filter_share": 1},
 )

@@ -60,6 +60,26 @@ def test_many_entries_are_an_even_selection_and_the_largest_is_exact() -> None:
     assert found.values[0] == pytest.approx(1.0, abs=0.05)
 
 
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells = nn.LSTM(3, 4, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.cells(x)[0][..., :1]  # type: ignore[no-any-return]
+
+
+def test_of_a_recurrence_it_is_that_of_the_outputs_and_not_of_the_states() -> None:
+    """nn.LSTM puts out a pair, and was missing without a word."""
+    torch.manual_seed(0)
+    model, x = Recurrent(), torch.randn(6, 5, 3, dtype=torch.float64)
+    model.double()
+    found = measure(through(model, [x]), find("activation_scale"))
+    h = model.cells(x)[0].detach().numpy()
+    assert found.coords["layer"] == ("function.cells",)
+    assert found.values[0] == pytest.approx(np.sqrt((h**2).mean()), rel=1e-12)
+
+
 class Cleaned(nn.Module):
     """The loss stays finite whatever the activation holds."""
 

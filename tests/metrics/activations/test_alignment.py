@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, mse_loss
 
 from dyntools.activations.alignment import aligned, null_of
+from dyntools.activations.patterns import drawn_groups
 from dyntools.live import snapshot_of
 from dyntools.measurement import Measurement
 from dyntools.measuring import measure
@@ -70,7 +71,7 @@ def test_against_numpy_on_rows_that_are_not_centred() -> None:
     weight = normal(5, 6, seed=1) + 0.3
     found = of_matrix(weight, x)
     assert found.values[0] == pytest.approx(by_numpy(weight, x), rel=1e-12)
-    groups = np.arange(40) * 8 // 40
+    groups = drawn_groups(40).numpy()
     without = [by_numpy(weight, x[torch.from_numpy(groups != g)]) for g in range(8)]
     assert found.error is not None
     assert found.error[0] == pytest.approx(np.sqrt(7 * np.var(without)), rel=1e-9)

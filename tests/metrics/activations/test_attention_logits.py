@@ -126,6 +126,47 @@ CAUSAL = {
 }
 
 
+def with_masks_of(mask: float, cast: torch.dtype = torch.float64) -> Attend:
+    """Written out, with an added mask of the past."""
+    added = torch.zeros(T, T, dtype=cast).masked_fill(~LOWER, mask)
+    return lambda q, k, v: softmaxed((q @ k.mT / math.sqrt(D)).to(cast) + added).double() @ v
+
+
+MASKS = [-math.inf, torch.finfo(torch.float32).min, -1e9, -65504.0, -1e4]
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_masks_in_use_are_told_from_scores(mask: float) -> None:
+    x = drawn(20.0)
+    assert row(measured(with_masks_of(mask), x)) == pytest.approx(reference(scores(x), PAST))
+
+
+@pytest.mark.parametrize(
+    "name", ["eager", "einsum", "fused", "fused, mask", "fused, added", "-1e9"]
+)
+def test_scores_of_a_run_that_diverges_are_no_masks(name: str) -> None:
+    """All below -5000 was taken for masked, where the largest is what tells divergence."""
+    x = drawn(100.0)
+    x = x * math.sqrt(2e4 / np.abs(scores(x)).max())
+    z = scores(x)
+    assert (z[..., PAST] < -6e3).sum() > 10
+    found = row(measured(with_masks_of(-1e9) if name == "-1e9" else CAUSAL[name], x))
+    assert found == pytest.approx(reference(z, PAST), rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["eager", "fused", "fused, -1e4"])
+def test_scores_that_are_all_far_below_zero_are_scores(name: str) -> None:
+    x = (
+        drawn(0.1)
+        + 70.7 * torch.tensor([1.0, -1.0], dtype=torch.float64)[None, :, None, None, None]
+    )
+    z = scores(x)
+    assert z.max() < -9e3
+    old = torch.zeros(T, T, dtype=torch.float64).masked_fill(~LOWER, -1e4)
+    attend = fused(attn_mask=old) if name == "fused, -1e4" else CAUSAL[name]
+    assert row(measured(attend, x)) == pytest.approx(reference(z, PAST), rel=1e-5)
+
+
 @pytest.mark.parametrize("name", list(CAUSAL))
 def test_causal_attention_against_numpy_by_every_route(name: str) -> None:
     tolerance = 1e-5 if name == "in place" else 1e-11
@@ -174,13 +215,13 @@ def test_normal_scores_leave_the_entropy_of_their_spread() -> None:
 
 
 def test_many_queries_give_the_largest_of_all_and_the_rest_of_an_even_selection() -> None:
-    """Of 150 queries every third, the last among them; the others hold the largest score."""
+    """Of 150 queries every fifth, the last among them; the others hold the largest score."""
     generator = torch.Generator().manual_seed(6)
     x = torch.randn(2, 2, 1, 150, 2, generator=generator, dtype=torch.float64)
-    x[1, 0, 0, 4], x[1, 1, 0, 0] = 50.0, 1.0
+    x[1, 0, 0, 7], x[1, 1, 0, 0] = 50.0, 1.0
     found = row(measured(fused(is_causal=True), x))
     z, past = scores(x, 1 / math.sqrt(2)), np.tril(np.ones((150, 150), dtype=bool))
-    some = reference(z[:, :, 2::3], past[2::3])
+    some = reference(z[:, :, 4::5], past[4::5])
     assert found == pytest.approx(some | {"value": np.abs(z[:, :, past]).max()}, rel=1e-11)
     assert found["value"] > 70.0 > some["value"]
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from dyntools.activations.features import Features, singular_values
+from dyntools.activations.patterns import drawn_groups
 from dyntools.activations.watching import Product
 from dyntools.measurement import Measurement
 from dyntools.measuring import measure
@@ -88,4 +89,4 @@ def test_rows_are_of_all_positions_however_many_examples(examples: int) -> None:
     assert rows[:, 1].unique().numel() == 64
     assert rows[:, 0].unique().numel() == min(examples, 256)
     groups = torch.cat(features.groups)
-    assert torch.equal(groups, (8 * rows[:, 0] / examples).floor().long())
+    assert torch.equal(groups, drawn_groups(examples)[rows[:, 0].long()])

@@ -160,6 +160,25 @@ def test_corrected_is_that_of_the_population_and_the_error_its_spread(
     assert 0.7 < error.mean() / nc1.std() < 1.6
 
 
+def test_two_errors_of_few_examples_cover_less_than_they_should() -> None:
+    """The numbers of the page: 4 classes of 16 examples; Student's t of 8 groups says 91 %."""
+    generator, draws = np.random.default_rng(0), 200
+    means, labels = generator.standard_normal((4, 8)), np.arange(64) % 4
+    groups = groups_of(labels, np.arange(64), 64)
+    centred = means - means.mean(0)
+    population = np.trace(np.linalg.pinv(centred.T @ centred / 4, rcond=1e-10)) / 4
+    covered = np.zeros(2)
+    for _ in range(draws):
+        h = means[labels] + generator.standard_normal((64, 8))
+        found = collapse_of(h, labels, labels, means, groups, 1e-15)
+        assert found is not None
+        covered += np.abs(np.array([found.nc1, found.corrected]) - population) < 2 * found.error
+    value, corrected = covered / draws
+
+    assert 0.72 < value < 0.88
+    assert 0.78 < corrected < 0.91
+
+
 @pytest.mark.parametrize(("classes", "width", "size"), [(10, 1000, 30), (4, 1500, 50)])
 def test_labels_that_mean_nothing_give_the_null(classes: int, width: int, size: int) -> None:
     """Means of n of d ≫ C features have the Gram matrix d/n: NC1 is (C-1)(n-1)/d."""
@@ -296,7 +315,9 @@ def test_of_many_places_an_even_selection_that_no_order_of_labels_is_in_step_wit
 
 def test_rows_of_one_example_are_left_out_together() -> None:
     numbers, labels = np.repeat(np.arange(16), 3), np.arange(48) % 5
-    assert (groups_of(labels, numbers, 16) == numbers // 2).all()
+    together = groups_of(labels, numbers, 16).reshape(16, 3)
+    assert (together == together[:, :1]).all()
+    assert (np.bincount(together[:, 0]) == 2).all()
     alone = groups_of(labels, np.arange(48), 48)
     counts = [np.bincount(alone[labels == c], minlength=8) for c in range(5)]
     assert all(each.max() - each.min() <= 1 for each in counts)

@@ -67,6 +67,31 @@ def test_functions_without_a_sign_and_one_example_are_told() -> None:
     assert "no activation function" in none.skipped[""]
 
 
+@pytest.mark.parametrize("time", [8, 12, 13])
+def test_time_first_is_refused_whatever_its_length(time: int) -> None:
+    """Parts of (T, b, …) were taken for examples where T was a multiple of b."""
+    x = torch.randn(4, time, 3, dtype=torch.float64)
+    turned = measure(through(nn.Sequential(Turned(), nn.ReLU(), Turned()), [x]), OUI)
+    assert np.isnan(turned.values).all()
+    assert "does not count the examples" in turned.skipped["function.1"]
+    plain = measure(through(nn.ReLU(), [x]), OUI)
+    alone = measure(through(nn.Sequential(Turned(), nn.ReLU(), Turned()), x.split(1)), OUI)
+    assert alone.values[0] == plain.values[0] > 0.0  # pieces of one example need no axis
+
+
+class Turned(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.transpose(0, 1)
+
+
+def test_of_an_odd_number_of_outputs_the_papers_form_is_larger() -> None:
+    """d = 3 and two examples that differ at one output: 1/1.5, and 1/⌊1.5⌋ of the paper."""
+    x = torch.tensor([[1.0, 1.0, 1.0], [1.0, 1.0, -1.0]], dtype=torch.float64)
+    found = measure(through(nn.ReLU(), [x]), OUI)
+    assert found.values[0] == pytest.approx(2 / 3)
+    assert found.beside["pairs"][0] == 1.0
+
+
 def test_examples_of_different_length_are_refused() -> None:
     batches = [torch.randn(2, 4, dtype=torch.float64), torch.randn(2, 5, dtype=torch.float64)]
     assert "different numbers" in measure(through(nn.ReLU(), batches), OUI).skipped["function"]

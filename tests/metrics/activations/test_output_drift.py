@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from dyntools.activations.patterns import drawn_groups
 from dyntools.errors import CheckpointError
 from dyntools.live import snapshot_of
 from dyntools.measurement import Status
@@ -62,7 +63,9 @@ def test_against_numpy_with_its_companions() -> None:
     assert found.beside["terms"] == 120
     assert found.error is not None
     # 8 groups of 15 examples: the jackknife of a mean is the standard error of the group means.
-    assert float(found.error) == pytest.approx(each.reshape(8, 15).mean(1).std(ddof=1) / 8**0.5)
+    groups = drawn_groups(120).numpy()
+    means = np.array([each[groups == group].mean() for group in range(8)])
+    assert float(found.error) == pytest.approx(means.std(ddof=1) / 8**0.5)
 
 
 def test_terms_that_do_not_count_are_no_part_of_it() -> None:

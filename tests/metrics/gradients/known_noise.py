@@ -47,20 +47,25 @@ def springs(
     return Problem(model, batches, lambda losses, batch: losses.mean(), engine=EXACT)
 
 
-def by_hand(points: Array, at: Array, *, batches: Array | None = None) -> PerExample:
+def by_hand(
+    points: Array, at: Array, *, batches: Array | None = None, terms: Array | None = None
+) -> PerExample:
     """The same statistics in NumPy, for many data sets; groups of equal size one after another.
 
-    batches: the sizes of batches that must not be cut, each then a group of its own.
+    batches: the sizes of batches that must not be cut, each then a group of its own. terms: of each
+        example, where they are not cut into batches; 1 each.
     """
     sizes = np.ones(len(points)) if batches is None else batches.astype(np.float64)
     starts = np.cumsum([0, *sizes[:-1]]).astype(int)
     h = at - np.add.reduceat(points, starts) / sizes[:, None]
     count = 16 if batches is None else len(sizes)
     group = np.arange(len(h)) * count // len(h)
-    units = Units((), sizes, sizes, group, whole=batches is not None)
-    mean = sizes @ h / sizes.sum()
-    variance = sizes @ (h - mean) ** 2 / (len(h) - 1)
-    w = np.stack([np.where(group == j, sizes, 0.0) for j in range(count)])
+    weights = sizes if terms is None else terms
+    units = Units((), weights, sizes, group, whole=batches is not None)
+    mean = weights @ h / weights.sum()
+    squares = (weights / (weights.sum() / sizes.sum())) ** 2 / sizes
+    variance = squares @ (h - mean) ** 2 / (len(h) - 1)
+    w = np.stack([np.where(group == j, weights, 0.0) for j in range(count)])
     means = (w @ h) / w.sum(1, keepdims=True)
     return PerExample(
         Layout(("x",), ((len(at),),)),

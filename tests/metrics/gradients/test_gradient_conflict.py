@@ -51,12 +51,33 @@ def test_random_groups_lie_about_their_null() -> None:
     assert 0.6 < np.std(pulls) < 1.6
 
 
+def test_classes_without_a_row_still_belong_to_all_others() -> None:
+    """The cosine with the mean of every other example, by hand; the rows of more classes alike."""
+    labels = np.repeat([0, 1, 2, 3], [40, 30, 20, 10])
+    centres = np.array([[2.0, 0.0], [1.0, 0.3], [-3.0, 0.5], [-6.0, 2.0]])
+    here = centres[labels] + 0.1 * np.random.default_rng(3).normal(size=(100, 2))
+    snapshot = snapshot_of(labelled(here, labels, np.zeros(2)))
+    found = measure(snapshot, "gradient_conflict", by="class", most=2)
+    assert found.coords["group"] == ("class 0", "class 1")
+    for i in range(2):
+        own, rest = here[labels == i].mean(0), here[labels != i].mean(0)
+        cosine = own @ rest / np.linalg.norm(own) / np.linalg.norm(rest)
+        assert found.values[i] == pytest.approx(cosine, rel=1e-9)
+    assert found.beside["least"][0] > 0.9  # with class 1, the only other row
+    assert "30 examples of smaller classes" in found.method
+    every = measure(snapshot, "gradient_conflict", by="class")
+    np.testing.assert_allclose(found.values, every.values[:2], rtol=1e-12)
+    assert "smaller" not in every.method
+
+
 def test_the_largest_classes_are_taken_and_ignored_labels_are_none() -> None:
     labels = np.array([5, 5, 5, 2, 2, 9, -1])
     risk = snapshot_of(
         labelled(np.random.default_rng(1).normal(size=(7, 2)), labels, np.ones(2))
     ).risk()
-    assert {k: v.tolist() for k, v in classes(risk, 2).items()} == {2: [3, 4], 5: [0, 1, 2]}
+    kept, others = classes(risk, 2)
+    assert {k: v.tolist() for k, v in kept.items()} == {2: [3, 4], 5: [0, 1, 2]}
+    assert others.tolist() == [5]
 
 
 def test_labels_are_where_problems_look_for_them() -> None:
@@ -72,8 +93,9 @@ def test_labels_are_where_problems_look_for_them() -> None:
         weight=lambda batch: len(batch["x"]),
         engine=EXACT,
     )
-    found = classes(snapshot_of(told).risk(), 2)
+    found, others = classes(snapshot_of(told).risk(), 2)
     assert {k: v.tolist() for k, v in found.items()} == {0: [1, 3, 4], 1: [0, 2]}
+    assert not len(others)
     triple = (x, labels, torch.arange(5))
     untold = Problem(model, [triple], lambda z, b: cross_entropy(z, b[1]), engine=EXACT)
     with pytest.raises(ProblemError, match="no classes") as caught:

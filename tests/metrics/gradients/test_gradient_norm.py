@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from dyntools.linalg import marchenko_pastur
 from dyntools.measurement import Measurement, Status
 from dyntools.measuring import measure
 from dyntools.metrics.gradients.source import PROBE
+from dyntools.problem import Problem
 from dyntools.snapshot import Snapshot, Tensors
 from tests.problems import classifier, dense, params_of, snapshot_of
 
@@ -117,3 +120,25 @@ def test_rank_of_noise_is_that_of_a_random_matrix() -> None:
     found = measure(made({"w": noise}, {"w": noise}), "gradient_rank")
     assert found.values[0] == pytest.approx(found.beside["null"][0], rel=0.01)
     assert params_of(classifier()).keys() == {"0.weight", "0.bias", "2.weight", "2.bias"}
+
+
+def test_the_rank_of_a_gradient_made_here_claims_no_error_but_in_float64() -> None:
+    """In float32 it is off by its own rounding, far more than the spectrum's error allows."""
+    exact = measure(snapshot_of(classifier()), "gradient_rank")
+    single = measure(snapshot_of(in_float32(classifier())), "gradient_rank")
+    assert exact.error is not None
+    assert single.error is not None
+    assert (exact.error > 0).all()
+    off = np.abs(single.values - exact.values)
+    assert (off < 1e-4).all()
+    assert (off > 100 * exact.error).any()
+    assert np.isnan(single.error).all()
+    noise = torch.randn(30, 20, generator=torch.Generator().manual_seed(1))
+    held = measure(made({"w": noise}, {"w": noise}), "gradient_rank")
+    assert held.error[0] > 0  # type: ignore[index]
+
+
+def in_float32(problem: Problem) -> Problem:
+    batches = [(x.float(), y) for x, y in problem.batches]  # type: ignore[misc]
+    engine = replace(problem.engine, dtype=torch.float32)
+    return Problem(copy.deepcopy(problem.model).float(), batches, problem.loss, engine=engine)

@@ -78,3 +78,14 @@ def test_dead_weights_are_counted_and_left_out_of_the_quantiles() -> None:
     found = measure(snapshot_of(springs(here, at)), "gradient_snr")
     assert found.beside["zero"][0] == pytest.approx(0.4)
     assert found.beside["q10"][0] > 0.2
+
+
+def test_quantiles_of_few_weights_are_those_of_their_definition() -> None:
+    """The median of four is the mean of the middle two."""
+    here = np.random.default_rng(4).normal(size=(50, 4))
+    found = measure(snapshot_of(springs(here, np.arange(4) * 1.0)), "gradient_snr")
+    mean = np.arange(4) - here.mean(0)
+    ratio = mean**2 / here.var(0, ddof=1) - 1 / 50
+    assert found.beside["median"][0] == pytest.approx(np.median(ratio), rel=1e-9)
+    for name, share in (("q10", 0.1), ("q90", 0.9)):
+        assert found.beside[name][0] == pytest.approx(np.quantile(ratio, share), rel=1e-9)

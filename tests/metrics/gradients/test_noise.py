@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.stats import t as student
 
 from dyntools.metrics.gradients import noise
 from dyntools.metrics.gradients.noise import delete_group
@@ -61,8 +62,82 @@ def test_errors_cover_the_truth_as_often_as_they_should() -> None:
     ):
         assert 0.7 < np.std(pull) < 1.35
         assert np.mean(np.abs(pull) < 2) > 0.87
-    covered = [float(n.lowest) <= TRACE / SQUARED <= float(n.highest) for n in found]
-    assert np.mean(covered) > 0.9
+    assert covered(found) > 0.9
+
+
+def covered(found: list[noise.Noise]) -> float:
+    return float(
+        np.mean([low <= TRACE / SQUARED <= high for low, high in (n.bounds for n in found)])
+    )
+
+
+@pytest.mark.parametrize("count", [3, 5, 12])
+def test_bounds_of_few_whole_batches_cover_as_well(count: int) -> None:
+    """Of batches so large that the mean is known well, and only the trace is not."""
+    batches = np.full(count, 64)
+    found = [
+        noise.of_all(by_hand(points(2000 + s, 64 * count), AT, batches=batches)) for s in range(200)
+    ]
+    assert covered(found) > 0.91  # with the error of |G|² alone below a half
+    assert np.isfinite([n.bounds[1] for n in found]).mean() > 0.9
+
+
+def test_bounds_of_heavy_tails_cover_as_well() -> None:
+    found = []
+    for seed in range(200):
+        generator = np.random.default_rng(seed)
+        radius = np.exp(0.5 * generator.normal(size=(256, 1)) - 0.25)
+        strong = 3.0 * AT + generator.normal(size=(256, 30)) * WIDTHS * radius
+        found.append(noise.of_all(by_hand(strong, 0 * AT)))
+    truth = TRACE / SQUARED / 9.0
+    assert np.mean([low <= truth <= high for low, high in (n.bounds for n in found)]) > 0.87
+
+
+def test_bounds_are_those_of_fieller() -> None:
+    """Where S - ρQ is t standard errors from zero; and one-sided where a sign is not known."""
+    t2 = float(student.ppf(0.5 + 0.9545 / 2, 15)) ** 2
+    covariance = np.array([[0.04, 0.01], [0.01, 0.09]])
+    low, high = noise.Noise(np.array(3.0), np.array(2.0), covariance, 16).bounds
+    for rho in (float(low), float(high)):
+        slope = np.array([1.0, -rho])
+        assert (3.0 - rho * 2.0) ** 2 == pytest.approx(t2 * slope @ covariance @ slope, rel=1e-9)
+    assert low < 1.5 < high
+    low, high = noise.Noise(np.array(3.0), np.array(0.2), covariance, 16).bounds
+    assert np.isposinf(high)
+    assert 0.0 < low < 15.0
+    low, high = noise.Noise(np.array(0.1), np.array(2.0), covariance, 16).bounds
+    assert low == 0.0
+    assert 0.05 < high < 1.0
+    low, high = noise.Noise(np.array(3.0), np.array(-2.0), covariance, 16).bounds
+    assert np.isnan(low)
+    assert np.isposinf(high)
+
+
+def test_what_is_not_finite_has_no_bounds() -> None:
+    broken = points(3, 64)
+    broken[5, 2] = np.nan
+    assert np.isnan(noise.of_all(by_hand(broken, AT)).bounds).all()
+
+
+def test_two_units_tell_a_trace_and_no_error_of_it() -> None:
+    """Without one of two there is no spread, so nothing is known of how well it is known."""
+    found = noise.of_all(by_hand(points(4, 32), AT, batches=np.array([16, 16])))
+    assert float(found.trace) > 0.0
+    assert np.isnan(found.covariance).all()
+    assert np.isnan(found.bounds).all()
+    assert np.isnan(noise.by_tensor(by_hand(points(4, 2), AT, batches=np.ones(2))).trace_error)
+    three = noise.of_all(by_hand(points(4, 48), AT, batches=np.full(3, 16)))
+    assert float(three.trace_error) > 0.0
+
+
+def test_the_error_of_examples_of_unequal_length() -> None:
+    """The mean told error of the trace is its spread over data sets; with w̄ held, nearly twice."""
+    found = []
+    for seed in range(300):
+        terms = np.random.default_rng(seed).integers(1, 17, 128).astype(np.float64)
+        found.append(noise.of_all(by_hand(points(3000 + seed, 128), AT, terms=terms)))
+    spread = np.std([float(n.trace) for n in found], ddof=1)
+    assert np.mean([float(n.trace_error) for n in found]) == pytest.approx(spread, rel=0.2)
 
 
 def test_two_batch_sizes_agree_and_are_the_published_formula() -> None:
@@ -79,8 +154,8 @@ def test_two_batch_sizes_agree_and_are_the_published_formula() -> None:
 def test_pure_noise_has_no_scale_but_a_lower_bound() -> None:
     found = [noise.of_all(by_hand(points(s, 64), 0 * AT)) for s in range(40)]
     assert any(np.isnan(n.ratio) for n in found)
-    for n in found:
-        assert np.isinf(n.highest) or n.lowest > 10.0
+    for low, high in (n.bounds for n in found):
+        assert np.isinf(high) or low > 10.0
 
 
 def test_under_a_preconditioner_both_are_scaled_by_coordinates() -> None:
@@ -93,6 +168,32 @@ def test_under_a_preconditioner_both_are_scaled_by_coordinates() -> None:
     assert abs(float(found.squared) - truth) < 4 * float(found.squared_error)
     assert float(found.squared_error) < 0.2 * truth
     assert noise.preconditioned(statistics(springs(here[:50], AT))) is None
+
+
+def test_under_a_preconditioner_the_error_is_that_of_its_own_trace() -> None:
+    """The jackknife over the same groups of the data itself, and the spread over data sets."""
+    scale = np.where(np.arange(30) == 4, 1e-3, 1.0)  # by one weight: all others tell its error ill
+    traces, errors = [], []
+    for seed in range(60):
+        here = points(seed, 128)
+        problem = springs(here, AT, cuts=(40,))
+        found = statistics(problem, torch.from_numpy(scale))
+        one = noise.preconditioned(found)
+        assert one is not None
+        traces.append(float(one.trace))
+        errors.append(float(one.trace_error))
+    assert np.mean(errors) == pytest.approx(np.std(traces, ddof=1), rel=0.3)
+    assert np.mean(errors) / np.mean(traces) > 2 * float(noise.of_all(found).trace_error) / TRACE
+    starts = (0, 40)
+    rows, group = np.empty(128, dtype=int), found.units.group
+    for part in found.units.parts:
+        rows[part.numbers] = part.rows + starts[part.batch]
+    scaled = ((AT - here) / np.sqrt(scale))[rows]
+    assert found.scaled is not None
+    energy = np.bincount(group, weights=(scaled**2).sum(1))
+    np.testing.assert_allclose(found.scaled.energy, energy, rtol=1e-12)
+    without = [scaled[group != j].var(0, ddof=1).sum() for j in range(16)]
+    assert errors[-1] == pytest.approx(np.sqrt(15 * np.var(without)), rel=1e-9)
 
 
 def test_leaving_out_one_of_equal_groups_is_the_common_jackknife() -> None:

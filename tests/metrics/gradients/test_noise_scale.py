@@ -13,10 +13,11 @@ from dyntools.log import Curve, Log, Role
 from dyntools.measurement import Status
 from dyntools.measuring import measure
 from dyntools.metrics.gradients import noise
+from dyntools.problem import Problem
 from dyntools.recipe import Recipe
 from dyntools.snapshot import Snapshot
 from tests.metrics.gradients.known_noise import by_hand, springs
-from tests.problems import Array, snapshot_of, trained
+from tests.problems import Array, snapshot_of
 
 WIDTHS, AT = np.linspace(0.5, 2.0, 20), np.full(20, 0.8)
 TRACE, SQUARED = float((WIDTHS**2).sum()), float((AT**2).sum())
@@ -100,12 +101,20 @@ def test_the_gap_grows_by_the_trace() -> None:
         gaps.append(rate * float(g_here @ g_here - g_here @ g_world))
         if seed < 5:
             snapshot = snapshot_of(springs(here, AT))
-            told.append(float(measure(snapshot, "gap_growth", lr=rate).values))
+            told.append(float(measure(snapshot, "gap_growth", lr=rate, rule="sgd").values))
     error = np.std(gaps) / np.sqrt(len(gaps))
     assert abs(np.mean(gaps) - rate * TRACE / examples) < 3 * error
     assert np.mean(told) == pytest.approx(rate * TRACE / examples, rel=0.1)
-    more = measure(snapshot_of(springs(points(examples), AT)), "gap_growth", lr=rate, examples=5000)
-    assert float(more.values) == pytest.approx(told[0] / 100)
+    more = measure(
+        replace(snapshot, _computed={}), "gap_growth", lr=rate, rule="sgd", examples=5000
+    )
+    assert float(more.values) == pytest.approx(told[-1] / 100)
+    of_recipe = replace(snapshot, recipe=Recipe(dataset_size=2500), _computed={})
+    of_run = measure(of_recipe, "gap_growth", lr=rate, rule="sgd")
+    assert float(of_run.values) == pytest.approx(told[-1] / 50)
+    assert float(of_run.beside["examples"]) == 2500
+    asked = measure(of_recipe, "gap_growth", lr=rate, rule="sgd", examples=5000)
+    assert float(asked.values) == pytest.approx(told[-1] / 100)
 
 
 def test_the_rate_is_that_of_the_optimizer_or_of_the_log() -> None:
@@ -125,22 +134,81 @@ def test_the_rate_is_that_of_the_optimizer_or_of_the_log() -> None:
     assert float(measure(logged, "gap_growth").beside["learning_rate"]) == pytest.approx(0.4)
 
 
-def test_under_adam_its_preconditioner_counts() -> None:
-    """P = (√v̂ + eps)(1-β1^t) of the state itself, in float64 by hand."""
-    problem = springs(points(400), AT)
-    adam = torch.optim.Adam(problem.model.parameters(), lr=1e-3)
-    trained(problem, adam, 3)
+def after_equal_gradients(problem: Problem, steps: int) -> tuple[torch.optim.Adam, Array]:
+    """Adam after steps that all had one gradient g, so that m̂ = g; and P = -η g / (last step)."""
+    x = problem.model.x
+    adam, g = torch.optim.Adam([x], lr=1e-3, eps=1e-2), torch.linspace(0.1, 1, 20).double()
+    for _ in range(steps):
+        before, x.grad = x.detach().clone(), g.clone()
+        adam.step()
+    moved = (x.detach() - before).numpy()
+    with torch.no_grad():
+        x.copy_(torch.from_numpy(AT))
+    return adam, -1e-3 * g.numpy() / moved
+
+
+@pytest.mark.parametrize("steps", [1, 3, 200])
+def test_under_adam_what_its_own_steps_divide_by_counts(steps: int) -> None:
+    """P as torch's last step tells it, not the state: early steps are not shorter by 1-β1^t."""
+    problem, here = springs(points(400), AT), points(400)
+    adam, p = after_equal_gradients(problem, steps)
     snapshot = snapshot_of(problem, optimizer=adam)
-    (state,) = adam.state.values()
-    p = (torch.sqrt(state["exp_avg_sq"] / (1 - 0.999**3)) + 1e-8) * (1 - 0.9**3)
-    variance = points(400).var(0, ddof=1)
-    mean = problem.model.x.detach().numpy() - points(400).mean(0)
-    trace, length = (variance / p.numpy()).sum(), (mean**2 / p.numpy()).sum()
+    variance, mean = here.var(0, ddof=1), AT - here.mean(0)
+    trace, length = (variance / p).sum(), (mean**2 / p).sum()
     found = measure(snapshot, "noise_scale")
     truth = trace / (length - trace / 400)
-    assert float(found.beside["preconditioned"]) == pytest.approx(truth, rel=1e-9)
+    assert float(found.beside["preconditioned"]) == pytest.approx(truth, rel=1e-6)
     assert float(found.beside["preconditioned_error"]) > 0
     gap = measure(snapshot, "gap_growth")
-    assert float(gap.values) == pytest.approx(1e-3 * trace / 400, rel=1e-9)
+    assert float(gap.values) == pytest.approx(1e-3 * trace / 400, rel=1e-6)
     assert float(gap.beside["sgd"]) == pytest.approx(1e-3 * variance.sum() / 400, rel=1e-9)
     assert "Adam" in gap.method
+    sgd = measure(snapshot, "gap_growth", rule="sgd")
+    assert float(sgd.values) == pytest.approx(float(gap.beside["sgd"]), rel=1e-12)
+
+
+def test_steps_that_are_not_known_are_not_taken_for_those_of_sgd() -> None:
+    """Else one series would be of SGD where Adam has no state yet, and of Adam behind it."""
+    problem = springs(points(50), AT)
+    params = list(problem.model.parameters())
+    fresh = torch.optim.Adam(params, lr=0.1)
+    without = (
+        (snapshot_of(problem), "no state"),
+        (snapshot_of(problem, optimizer=fresh), "second moments"),
+    )
+    for snapshot, words in without:
+        found = measure(snapshot, "gap_growth", lr=0.1)
+        assert found.status == Status.skipped
+        assert np.isnan(found.values)
+        assert words in found.skipped[""]
+        assert "rule=sgd" in found.skipped[""]
+        assert float(found.beside["sgd"]) > 0.0
+        asked = measure(snapshot, "gap_growth", lr=0.1, rule="sgd")
+        assert float(asked.values) == float(found.beside["sgd"])
+    sgd = snapshot_of(problem, optimizer=torch.optim.SGD(params, lr=0.1))
+    assert float(measure(sgd, "gap_growth").values) == float(asked.values)
+
+
+def test_a_schedule_that_has_ended_has_no_next_step() -> None:
+    problem = springs(points(50), AT)
+    ended = torch.optim.SGD(problem.model.parameters(), lr=0.0)
+    found = measure(snapshot_of(problem, optimizer=ended), "gap_growth")
+    assert found.status == Status.skipped
+    assert np.isnan(found.values)
+    assert "rate of the next step is zero" in found.skipped[""]
+    assert float(found.beside["learning_rate"]) == 0.0
+
+
+def test_gradients_that_are_not_finite_bound_nothing() -> None:
+    """At a later step; a problem that begins so is refused."""
+    problem = springs(points(50), AT)
+    assert measure(snapshot_of(problem), "noise_scale").status == Status.ok
+    with torch.no_grad():
+        problem.model.x[1] = math.nan
+    snapshot = snapshot_of(problem)
+    for name in ("noise_scale", "norm_test"):
+        found = measure(snapshot, name)
+        assert found.status == Status.failed
+        assert "NaN or infinite" in found.skipped[""]
+        assert np.isnan([found.beside["lowest"], found.beside["highest"]]).all()
+    assert measure(snapshot, "gap_growth", lr=0.1, rule="sgd").status == Status.failed

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dyntools.errors import UsageError
 from dyntools.measurement import Status
-from dyntools.metrics.logs.grokking_delay import measure
+from dyntools.metrics.logs.grokking_delay import METRIC, measure
 from tests.metrics.logs.hand_made import log_of, snapshot_of
 
 TRAIN = ([10, 20, 30, 40], [0.5, 0.98, 0.995, 0.97])
@@ -48,12 +49,47 @@ def test_before_training_is_fitted_no_delay_has_begun() -> None:
 
 
 def test_percent_is_read_as_shares() -> None:
+    train = (TRAIN[0], 100 * np.array(TRAIN[1]))
     shares = np.array([0.1, 0.2, 0.995, 0.9])
-    percent = log_of(train_accuracy=TRAIN, validation_accuracy=(STEPS, 100 * shares))
+    percent = log_of(train_accuracy=train, validation_accuracy=(STEPS, 100 * shares))
     found = measure(snapshot_of(percent))
     assert found.values == 370
     assert found.beside["best_validation_accuracy"] == pytest.approx(0.995)
-    assert "percent" in found.method
+    assert "percentages" in found.method
+
+
+def test_where_one_curve_is_percent_so_is_the_other() -> None:
+    """Validation at the chance of 113 classes, 0.88 to 1.00 %, was once read as a share of 1."""
+    steps = list(range(0, 1001, 100))
+    log = log_of(
+        train_accuracy=(steps, [min(100.0, s / 3) for s in steps]),
+        validation_accuracy=(steps, [0.88 + 1e-4 * s + 0.02 * (s >= 600) for s in steps]),
+    )
+    found = measure(snapshot_of(log))
+    assert np.isnan(found.values)
+    assert found.beside["best_validation_accuracy"] == pytest.approx(0.01)
+    assert found.beside["train_step"] == 300
+    assert found.beside["at_least"] == 700
+    assert "percentages" in found.skipped[""]
+
+
+def test_before_any_value_above_1_a_curve_is_read_as_shares_and_that_is_said() -> None:
+    log = log_of(train_accuracy=([10, 20], [0.9, 100.0]), validation_accuracy=([10, 20], [1, 99]))
+    early = measure(snapshot_of(log, 10))
+    assert "both read as shares, for none of them is above 1 by now" in early.method
+    assert measure(snapshot_of(log)).values == 0
+
+
+def test_rounding_above_1_is_no_percentage() -> None:
+    log = log_of(train_accuracy=([10], [1 + 1e-6]), validation_accuracy=([40], [1 + 1e-7]))
+    assert measure(snapshot_of(log)).values == 30
+
+
+@pytest.mark.parametrize("setting", ["train", "validation"])
+def test_a_level_in_percent_is_refused(setting: str) -> None:
+    with pytest.raises(UsageError, match=f"{setting} of grokking_delay must be at most 1") as said:
+        METRIC.settings({setting: "99"})
+    assert "0.99" in str(said.value.remedy)
 
 
 def test_validation_may_come_first_and_the_first_point_counts_from_zero() -> None:

@@ -25,6 +25,7 @@ GROUP = {
     "params": ("w",),
     "decoupled_weight_decay": True,
 }
+LEFT = ("lr", "initial_lr", "max_lr")  # what a scheduler leaves in a group
 BIAS = {**GROUP, "weight_decay": 0.0, "params": ("b",)}
 
 
@@ -54,6 +55,49 @@ def test_timescale_of_adamw_in_steps_data_and_epochs() -> None:
     by_tokens = replace(told, total_steps=None, tokens_per_step=4096, total_tokens=4096 * 20_000)
     share = law(measure(snapshot(by_tokens, GROUP)), "timescale_share")
     assert share == pytest.approx(4096 / (2e-3 * 0.1 * 4096 * 20_000))  # B / (ηλD)
+
+
+def rated(steps: list[int], rates: list[float], **group: object) -> float:
+    """The peak learning rate that is taken: 1 / (ηλ) at λ = 1."""
+    params = Tensors.of({"w": torch.zeros(8, 4)})
+    log = log_of(learning_rate=(steps, rates)) if steps else None
+    state = OptimizerState("adam", ({**GROUP, "weight_decay": 1.0, **group},), {}, "by name")
+    found = measure(Snapshot(1000, params, log=log, open_optimizer=lambda: state))
+    return 1 / law(found, "timescale_steps")
+
+
+def test_the_peak_that_a_warm_up_has_not_reached_is_the_optimizers() -> None:
+    """A cosine to 3e-3 over 20 steps, logged at every 5th, looked at at the 10th."""
+    assert rated([5, 10], [7.5e-4, 1.35e-3], initial_lr=3e-3) == pytest.approx(3e-3)
+    assert rated([5, 10, 25], [7.5e-4, 1.35e-3, 2.99e-3], initial_lr=3e-3) == pytest.approx(3e-3)
+    assert rated([], [], initial_lr=3e-3) == pytest.approx(3e-3)
+    assert rated([5, 10], [7.5e-4, 1.35e-3]) == pytest.approx(1.35e-3)  # no scheduler left it
+    assert rated([], []) == pytest.approx(5e-4)
+
+
+def test_a_schedule_of_torch_knows_its_peak_from_the_first_step() -> None:
+    """Of one cycle `initial_lr` is where it starts, a 25th of the peak."""
+    schedulers = torch.optim.lr_scheduler
+    for make in (
+        lambda o: schedulers.OneCycleLR(o, max_lr=3e-3, total_steps=100),
+        lambda o: schedulers.LambdaLR(o, lambda s: min(1.0, (s + 1) / 50)),
+    ):
+        optimizer = torch.optim.AdamW([torch.zeros(2, requires_grad=True)], lr=3e-3)
+        schedule, logged = make(optimizer), []
+        for _ in range(10):
+            logged.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            schedule.step()
+        group = {k: v for k, v in optimizer.param_groups[0].items() if k in LEFT}
+        assert logged[-1] < 2e-3
+        assert rated(list(range(10)), logged, **group) == pytest.approx(3e-3)
+
+
+def test_a_schedule_with_other_factors_than_shares_is_read_off_the_log() -> None:
+    """Noam's rates of a base rate of 1; and a base rate that is multiplied by 4."""
+    noam = [1e-4, 2e-4, 3e-4, 2.6e-4]
+    assert rated([0, 100, 200, 300], noam, initial_lr=1.0) == pytest.approx(3e-4)
+    assert rated([0, 100], [1e-3, 4e-3], initial_lr=1e-3) == pytest.approx(4e-3)
 
 
 def test_half_lives() -> None:
@@ -156,7 +200,7 @@ def test_what_is_not_known_names_the_key_to_give() -> None:
     assert "weight_decay" in found.skipped["timescale_steps"]
     assert "--config" in found.skipped["timescale_steps"]
     assert "total_tokens" in found.skipped["step_law_batch_tokens"]
-    assert "tokens_per_step" in found.skipped["power_scheduler_learning_rate"]
+    assert found.skipped["power_scheduler_learning_rate"].count("tokens_per_step") == 1
     told = Recipe(beta2=0.99, weight_decay=0.5, learning_rate=0.1, epsilon=1e-7)
     assert law(measure(snapshot(told)), "timescale_steps") == pytest.approx(20)
     assert law(measure(snapshot(told, GROUP)), "timescale_steps") == pytest.approx(20)  # told first
