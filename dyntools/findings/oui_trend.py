@@ -85,9 +85,9 @@ def rule(report: Report) -> tuple[Finding, ...]:
             paper="Fernández-Hernández et al. 2025, arXiv:2504.17160",
             caveat=(
                 f"The band {LOWEST:g} to {HIGHEST:g} is of the authors' convolutional networks and "
-                "does not carry over: of five MLPs on digits the one inside it was the worst, and "
-                "the best lay at 0.84 to 0.89. Dead units and a learning rate that is too high "
-                "lower OUI too. It sees no labels."
+                "does not carry over: of five settings on digits the best weight decay lay inside "
+                "it in two (docs/reproductions/overfitting.md). Dead units and a learning rate "
+                "that is too high lower OUI too. It sees no labels."
             ),
             layers=names,
             step=trend.step,

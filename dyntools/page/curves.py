@@ -27,7 +27,15 @@ from dyntools.page.plot import (
 from dyntools.report import Series
 from dyntools.views.apart import apart
 from dyntools.views.dims import chance
-from dyntools.views.lines import THRESHOLD, last_known, level_of, lines_of, names_of, spans_decades
+from dyntools.views.lines import (
+    THRESHOLD,
+    last_known,
+    level_of,
+    lines_of,
+    names_of,
+    nulls_of,
+    spans_decades,
+)
 from dyntools.views.names import printable
 from dyntools.views.numbers import number
 from dyntools.views.quantities import quantity
@@ -112,10 +120,8 @@ def _axis(
 
 def _null(series: Series, count: int) -> NDArray[np.float64]:
     """What chance gives for each of `count` lines at the last step; NaN where that is not known."""
-    null = series.beside.get("null")
-    if null is None or count != series.values[0].size:
-        return np.full(count, np.nan)
-    return np.asarray(null[measured_rows(series)[-1]].reshape(-1))
+    null = nulls_of(series)
+    return null if len(null) == count else np.full(count, np.nan)
 
 
 def described(series: Series, values: NDArray[np.float64], names: Sequence[str]) -> str:
@@ -184,4 +190,4 @@ def _nulls(series: Series, axis: Axis, box: Box, count: int) -> tuple[Dot, ...]:
 
 
 def _remarks(series: Series) -> tuple[str, ...]:
-    return (f"◇ {chance(series)}",) if "null" in series.beside else ()
+    return (f"◇ {chance(series)}",) if np.isfinite(nulls_of(series)).any() else ()

@@ -24,6 +24,7 @@ from dyntools.views.lines import (
     level_of,
     lines_of,
     names_of,
+    nulls_of,
     spans_decades,
 )
 from dyntools.views.selection import measured_rows
@@ -194,10 +195,9 @@ def _name_extremes(
 
 def _draw_null(axes: Axes, series: Series) -> None:
     """Diamonds: what chance alone would give, in the colour of its line."""
-    if "null" not in series.beside:
+    null, rows = nulls_of(series), measured_rows(series)
+    if not np.isfinite(null).any():
         return
-    rows = measured_rows(series)
-    null = series.beside["null"][rows[-1]].reshape(-1)
     x = float(scale_of(series.steps[rows])(series.steps[rows])[-1])
     colours = [BLUE] if len(null) == 1 else by_depth(len(null))
     axes.scatter(

@@ -15,6 +15,7 @@ from dyntools.views.selection import entries, measured_rows
 
 FEW = 9  # lines that can be told apart and named; chosen
 NAME_LETTERS = 30
+FAR = 10.0  # times the largest of all lines; chosen: they would look flat beside it
 THRESHOLD = "threshold"  # the companion, and the name of its line
 
 
@@ -41,6 +42,17 @@ def last_known(values: NDArray[np.float64], names: Sequence[str]) -> list[tuple[
     known = np.isfinite(values)
     named = [j for j, name in enumerate(names) if name and known[:, j].any()]
     return [(int(np.flatnonzero(known[:, j])[-1]), j) for j in named]
+
+
+def nulls_of(series: Series) -> NDArray[np.float64]:
+    """What chance gives for each line (n,) at the last step; NaN if not known, or too far off."""
+    null = series.beside.get("null")
+    if null is None:
+        return np.full(series.values[0].size, np.nan)
+    rows = measured_rows(series)
+    last, lines = null[rows[-1]].reshape(-1), series.values[rows]
+    largest = np.abs(lines[np.isfinite(lines)]).max(initial=0.0)
+    return np.where(np.abs(last) > FAR * largest, np.nan, last)
 
 
 def level_of(series: Series) -> NDArray[np.float64] | None:

@@ -17,7 +17,7 @@ from tests.trainings import TinyGPT, batch, loss_of, problem_of, seeded
 
 STEPS = (0, 4, 8)
 # What needs the log alone is the same function of it; gradients of training are in no checkpoint,
-# and a training that goes on has no last one.
+# a training that goes on has no last one, and this problem no validation examples.
 NAMES = [m.name for m in METRICS if not {"log", "gradients", "final", "validation"} & set(m.needs)]
 
 

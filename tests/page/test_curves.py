@@ -59,6 +59,15 @@ def test_threshold_and_null_are_drawn_and_inside() -> None:
         assert plot.box.top - 0.1 <= dot.y <= plot.box.bottom + 0.1
 
 
+def test_a_null_far_off_does_not_flatten_the_lines() -> None:
+    """NC1 with shuffled labels is twenty times what the labels give."""
+    plot = curves(series("m", [[1.0], [3.0]], beside={"null": np.full((2, 1), 31.0)}))
+    assert not [dot for dot in plot.dots if dot.shape == "diamond"]
+    assert plot.remarks == ()
+    near = curves(series("m", [[1.0], [3.0]], beside={"null": np.full((2, 1), 29.0)}))
+    assert [dot.shape for dot in near.dots if dot.shape == "diamond"] == ["diamond"]
+
+
 def test_decades_need_a_wide_positive_range() -> None:
     assert {mark.text for mark in curves(series("m", [1.0, 1e4])).up} >= {"1", "100"}
     assert "0" in {mark.text for mark in curves(series("m", [0.0, 1e4])).up}
