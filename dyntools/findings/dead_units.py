@@ -31,7 +31,7 @@ def rule(report: Report) -> tuple[Finding, ...]:
     first = chosen[0]
     names = tuple(layers.names[i] for i in chosen)
     also = f"; also in {listed(names[1:])}" if len(names) > 1 else ""
-    kind = "never switch on" if dead[first] >= layers.values[first] else "hardly ever speak"
+    kind = "never fire" if dead[first] >= layers.values[first] else "hardly ever speak"
     return (
         Finding(
             rule="dead_units",
