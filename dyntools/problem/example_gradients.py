@@ -75,7 +75,9 @@ def _traces(risk: Risk) -> bool:
     batch, leaves, evaluation = counted(risk.probe, 2), risk.leaves, risk.evaluation
     try:
         _, uses = evaluation.within(leaves, lambda: traced(evaluation, leaves, batch))
-    except Exception:  # of any kind: the plain route shows whether the model itself is at fault
+    except torch.OutOfMemoryError:
+        raise  # says nothing of the model, for which the slow route would be taken for good
+    except Exception:  # of any other kind: the plain route shows whether the model is at fault
         return False
     w = torch.tensor(
         [risk.problem.terms(take(batch, slice(i, i + 1))) for i in range(rows(batch))]
