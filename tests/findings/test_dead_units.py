@@ -23,10 +23,7 @@ def report(dormant: float, dead: float, units: float = 64.0) -> Report:
 def test_dead_units_are_told_with_their_layer() -> None:
     (found,) = rule(report(0.5, 0.5))
     assert found.severity is Severity.watch
-    assert (
-        found.sentence
-        == "50 % of the 64 units of layer 1 never fire on the probe at step 300."
-    )
+    assert found.sentence == "50 % of the 64 units of layer 1 never fire on the probe at step 300."
     assert found.layers == ("1",)
     assert find(report(0.5, 0.5)) == (found,)
 
