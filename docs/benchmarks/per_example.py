@@ -40,7 +40,7 @@ from dyntools.problem.per_example import per_example
 from dyntools.problem.risk import Risk
 from dyntools.snapshot import Snapshot, Tensors
 
-LIMITS = {"mlp": 3.0, "gpt": 5.0}  # gradients; the goals of the issue, none for the cnn
+LIMITS = {"mlp": 3.0, "gpt": 5.0}  # gradients; chosen; none for the cnn
 CHUNKS = {"mlp": (64, 250), "gpt": (4, 16), "cnn": (32,)}
 MEMORY = (16, 256)  # MiB, of the chunks
 
@@ -237,9 +237,8 @@ def main() -> None:
         "# Gradients of examples",
         "",
         f"Made by `python docs/benchmarks/per_example.py --models {' '.join(given.models)} "
-        f"--rounds {given.rounds}` with torch {torch.__version__} on one thread of a shared",
-        "machine, in CPU seconds, the least of the rounds. What is compared is said at the top of "
-        "the script.",
+        f"--rounds {given.rounds}` with torch {torch.__version__} on one thread, in CPU",
+        "seconds, the least of the rounds. What is compared is said at the top of the script.",
         "",
     ]
     for name in given.models:

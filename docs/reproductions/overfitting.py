@@ -4,7 +4,7 @@
 
 Each is said to speak of generalisation without validation data. Here each is measured beside what
 it should speak of: the accuracy on held-out images and the gap, loss on held-out images less loss
-on the training images. Writes docs/reproductions/overfitting.md and its two figures, in some seven
+on the training images. Writes docs/reproductions/overfitting.md and its two figures, in some six
 minutes on one core. The runs: overfitting_runs.py; the tests: overfitting_relations.py.
 
 Fernández-Hernández et al. 2025, OUI Need to Talk About Weight Decay, arXiv:2504.17160. Carbonnelle

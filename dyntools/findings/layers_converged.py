@@ -87,8 +87,8 @@ def rule(report: Report) -> tuple[Finding, ...]:
             paper="Diehl Martinez et al. 2024, arXiv:2410.11451; Wen et al. 2025, arXiv:2509.01842",
             caveat=(
                 "It is known in hindsight alone, and a longer run has another end. CKA sees large "
-                "directions and no scale: freezing can cost loss (on digits a ninth of what "
-                "freezing the other layers cost), and layers near the input may look like the end "
+                "directions and no scale: freezing can cost loss (on digits less than a quarter "
+                "of what freezing other layers cost), and layers near the input may look like the end "
                 "without any training. The bounds are chosen."
             ),
             layers=names,

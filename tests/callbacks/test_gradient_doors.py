@@ -80,7 +80,7 @@ class Watching:
             self.model,
             self.optimizer,
             problem=self.problem,
-            metrics=(*NAMES, "layer_rotation"),  # which has the initial weights kept
+            metrics=NAMES,
             schedule=at(*STEPS),
             path=self.folder / "live" / "live.jsonl",
             budget=1.0,

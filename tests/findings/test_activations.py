@@ -1,7 +1,7 @@
 """The rules on activations together: whole sentences, and silence on trainings that went well.
 
 The numbers of the latter are those that `analyze --preset activations` measures on the committed
-fixtures, to a few per cent.
+fixtures, to a few per cent; but for CKA on digits-cnn, of which `layers_converged` rightly speaks.
 """
 
 from __future__ import annotations
@@ -34,6 +34,17 @@ FIRING = {
     "feature_collapse": layers_course(
         "feature_rank", {"a": [40.0, 3.0], "b": [40.0, 2.0]}, steps=(0, 9)
     ),
+    "saturated_units": layers_course(
+        "dormant_units", {"a": [0.0]}, steps=(9,), saturated={"a": [0.9]}, units={"a": [64.0]}
+    ),
+    "validation_rise": numbers_course(
+        "validation_gap",
+        [0.1, 1.5],
+        steps=(0, 9),
+        validation_loss=[0.5, 1.6],
+        validation_error=[0.1, 0.1],
+        training_loss=[0.4, 0.1],
+    ),
     "terminal_phase": numbers_course(
         "neural_collapse", [0.2, 0.01], steps=(0, 9), error=0.001, accuracy=[1.0, 1.0]
     ),
@@ -50,7 +61,7 @@ def test_every_finding_is_whole(rule: str) -> None:
         assert "nan" not in words
     assert any(character.isdigit() for character in found.sentence)
     assert all(found.evidence)
-    assert "arXiv" in found.paper or "doi" in found.paper
+    assert any(register in found.paper for register in ("arXiv", "doi", "PMLR"))
     assert found.step is not None
     series = next(iter(FIRING[rule].series.values()))
     assert set(found.layers) <= set(map(str, series.coords.get("layer", ())))
@@ -82,9 +93,9 @@ HEALTHY = {
         ),
         layers_course(
             "feature_rank",
-            {"2": [28.2, 13.8, 18.4], "4": [13.6, 8.08, 10.2]},
+            {"2": [27.9, 13.7, 18.2], "4": [13.6, 8.03, 10.1]},
             steps=(0, 100, 3000),
-            centred={"2": [40.5, 22.0, 27.0], "4": [20.7, 10.9, 13.4]},
+            centred={"2": [40.2, 21.9, 26.8], "4": [20.7, 10.8, 13.4]},
             most={"2": [64.0] * 3, "4": [32.0] * 3},
         ),
         numbers_course(
@@ -122,9 +133,9 @@ HEALTHY = {
         ),
         layers_course(
             "feature_rank",
-            {"h.1.attn.c_proj": [6.57, 5.52, 7.7], "model": [7.99, 7.15, 11.5]},
+            {"h.1.attn.c_proj": [3.91, 4.97, 8.41], "model": [10.5, 7.29, 11.5]},
             steps=(10, 100, 300),
-            centred={"h.1.attn.c_proj": [18.0, 5.43, 7.25], "model": [21.2, 7.42, 12.2]},
+            centred={"h.1.attn.c_proj": [17.0, 6.11, 8.08], "model": [26.5, 7.81, 12.3]},
             most={"h.1.attn.c_proj": [32.0] * 3, "model": [32.0] * 3},
         ),
         numbers_course(

@@ -226,12 +226,12 @@ def test_round_trip_through_journal_and_hdf5(metric: Metric, tmp_path: Path) -> 
 
 
 @every_metric
-@pytest.mark.parametrize("past", ["initial", "previous"])
-def test_it_looks_at_no_step_that_it_does_not_declare(metric: Metric, past: str) -> None:
-    """A recorder keeps no copies of what no metric declares."""
-    if past in metric.needs or past in metric.uses:
+@pytest.mark.parametrize("other", ["initial", "previous", "final"])
+def test_it_looks_at_no_step_that_it_does_not_declare(metric: Metric, other: str) -> None:
+    """A recorder keeps no copies of what no metric declares, and knows no end."""
+    if other in metric.needs or other in metric.uses:
         return
-    without = replace(make_snapshot(), **{past: None})
+    without = replace(make_snapshot(), **{other: None})
     assert_same_bits(measure(without, metric), measured(metric.name))
 
 

@@ -116,9 +116,11 @@ def test_to_second_order_it_is_half_the_fisher_form_of_the_step(key: str) -> Non
     assert float(value) == pytest.approx(0.5 * delta @ fisher @ delta, rel=1e-3)
 
 
-def test_half_the_hessian_form_where_the_model_is_well_specified() -> None:
+def test_half_the_hessian_form_of_a_linear_softmax_model() -> None:
     """The Hessian of cross-entropy by logits knows no labels, so here it is the Fisher matrix."""
-    weight, step = torch.randn(6, 4).double(), 1e-3 * torch.randn(6, 4).double()
+    generator = torch.Generator().manual_seed(6)
+    weight = torch.randn(6, 4, generator=generator, dtype=torch.float64)
+    step = 1e-3 * torch.randn(6, 4, generator=generator, dtype=torch.float64)
     now = linear(weight + step, 1, previous=linear(weight, 0))
     middle = linear(weight, 0)
     bent = float(step.flatten() @ middle.risk().product(step.flatten()))

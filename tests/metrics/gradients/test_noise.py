@@ -82,15 +82,18 @@ def test_bounds_of_few_whole_batches_cover_as_well(count: int) -> None:
     assert np.isfinite([n.bounds[1] for n in found]).mean() > 0.9
 
 
-def test_bounds_of_heavy_tails_cover_as_well() -> None:
+@pytest.mark.parametrize(("spread", "least", "most"), [(0.5, 0.87, 0.97), (1.0, 0.68, 0.85)])
+def test_bounds_of_heavy_tails_cover_less(spread: float, least: float, most: float) -> None:
+    """The numbers of the page: the largest examples are yet to come."""
     found = []
     for seed in range(200):
         generator = np.random.default_rng(seed)
-        radius = np.exp(0.5 * generator.normal(size=(256, 1)) - 0.25)
+        radius = np.exp(spread * generator.normal(size=(256, 1)) - spread**2)
         strong = 3.0 * AT + generator.normal(size=(256, 30)) * WIDTHS * radius
         found.append(noise.of_all(by_hand(strong, 0 * AT)))
     truth = TRACE / SQUARED / 9.0
-    assert np.mean([low <= truth <= high for low, high in (n.bounds for n in found)]) > 0.87
+    held = np.mean([low <= truth <= high for low, high in (n.bounds for n in found)])
+    assert least < held < most
 
 
 def test_bounds_are_those_of_fieller() -> None:
