@@ -88,8 +88,8 @@ def rule(report: Report) -> tuple[Finding, ...]:
             caveat=(
                 "It is known in hindsight alone, and a longer run has another end. CKA sees large "
                 "directions and no scale: freezing can cost loss (on digits less than a quarter "
-                "of what freezing other layers cost), and layers near the input may look like the end "
-                "without any training. The bounds are chosen."
+                "of what freezing other layers cost), and layers near the input may look like the "
+                "end without any training. The bounds are chosen."
             ),
             layers=names,
             step=step,
