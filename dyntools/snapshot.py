@@ -198,14 +198,16 @@ class Snapshot:
         return self.params[name] if name in self.params else self.buffers[name]
 
     def release(self) -> None:
-        """Free what only this step needs: the risk with its graphs, statistics of gradients."""
+        """Free what only this step needs: the risk with its graphs, statistics, activations."""
         self._computed.pop(STATISTICS, None)
+        self._computed.pop("activations", None)
         if isinstance(risk := self._computed.pop("risk", None), Risk):
             risk.release()
 
     def forget_vectors(self) -> None:
-        """Free what was kept for the next step: eigenvectors under ("vectors", …), estimates."""
+        """Free what was kept for the next step: eigenvectors under ("vectors", …), and so on."""
         self._computed.pop("estimated", None)
+        self._computed.pop("predictions", None)
         self._moments.clear()
         for key in [k for k in self._computed if isinstance(k, tuple) and k[0] == "vectors"]:
             del self._computed[key]

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dyntools.activations.patterns import GROUPS
+from dyntools.activations.patterns import GROUPS, jackknife_error
 
 ENTRIES = 1 << 24  # of a weight in float64 at a time: 128 MB; chosen
 
@@ -41,15 +41,21 @@ class Null:
     spread: float
 
 
-def aligned(weight: Tensor, rows: Tensor, groups: Tensor) -> Alignment | None:
+def aligned(
+    weight: Tensor, rows: Tensor, groups: Tensor, start: Tensor | None = None
+) -> Alignment | None:
     """A of a matrix (k, n) on rows (r, n) of examples in these groups (r,), in float64.
 
-    None where a size is zero or not finite. To be asked for n ≥ 2.
+    start: (k, n), for the matrix weight - start. None where a size is zero or not finite. To be
+    asked for n ≥ 2.
     """
     z = rows.double()
     outputs, entries = torch.zeros_like(z[:, 0]), 0.0
-    for part in torch.split(weight, max(ENTRIES // weight.shape[1], 1)):
-        w = part.double()
+    height = max(ENTRIES // weight.shape[1], 1)
+    for first in range(0, len(weight), height):
+        w = weight[first : first + height].double()
+        if start is not None:
+            w = w - start[first : first + height].double()
         entries += float(w.square().sum())
         outputs += (z @ w.T).square().sum(1)
     sums = torch.zeros(2, GROUPS, dtype=torch.float64, device=z.device)
@@ -65,7 +71,7 @@ def aligned(weight: Tensor, rows: Tensor, groups: Tensor) -> Alignment | None:
 
     error = math.nan
     if bool((torch.bincount(groups, minlength=GROUPS) > 0).all()):
-        error = math.sqrt((GROUPS - 1) * float(of(every[:, None] - sums).var(correction=0)))
+        error = jackknife_error(of(every[:, None] - sums).cpu().numpy())
     return Alignment(float(of(every)), error)
 
 

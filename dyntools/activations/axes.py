@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from dyntools.activations.outputs import tensors_of
+from dyntools.activations.features import OF_INPUT
+from dyntools.activations.outputs import OF_LOGITS, tensors_of
+from dyntools.activations.patterns import OF_OUTPUT
 from dyntools.activations.watching import Product, Seen, watched
 from dyntools.problem.batches import Batch, take
 from dyntools.problem.conditions import is_whole
@@ -27,9 +29,6 @@ if TYPE_CHECKING:
     from dyntools.problem.risk import Risk
 
 FEW = 2  # examples, and one more; chosen: the least with which batch statistics exist
-OF_OUTPUT = "the first axis of its output does not count the examples"
-OF_INPUT = "the first axis of its input does not count the examples"
-OF_LOGITS = "the first axis of the logits does not count the examples"
 
 Place = tuple[str, str]  # what it is, and its name
 

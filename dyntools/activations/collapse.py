@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from dyntools.activations.patterns import GROUPS, drawn_groups
+from dyntools.activations.patterns import GROUPS, drawn_groups, jackknife_error
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -79,7 +79,7 @@ def collapse_of(
     classifier_norms, classifier_angles = _simplex(weight)
     return Collapse(
         nc1=nc1,
-        error=math.nan if without is None else math.sqrt((GROUPS - 1) * float(np.var(without))),
+        error=math.nan if without is None else jackknife_error(without),
         corrected=math.nan if without is None else _corrected(nc1, without),
         null=_null(h, labels, classes, rank),
         norms=norms,

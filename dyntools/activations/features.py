@@ -35,6 +35,9 @@ LYLE = 0.01  # Lyle et al. 2022
 SHARES = (50, 90, 99)  # per cent of the variance; chosen, the last two as for LoRA ranks
 
 
+OF_INPUT = "the first axis of its input does not count the examples"
+
+
 @dataclass(eq=False)
 class Features:
     """rows: those kept. examples: of the whole probe, over which they are spread.
@@ -56,8 +59,10 @@ class Features:
             return
         x = product.x
         if x.ndim < 2 or len(x) % len(numbers):
-            self.refused = "the first axis of its input does not count the examples"
+            self.refused = OF_INPUT
             return
+        if not x.numel():
+            return  # as an expert to which no token went
         if self.rows and x.shape[-1] != self.rows[0].shape[-1]:
             self.refused = "the width of its input changes from batch to batch"
             return

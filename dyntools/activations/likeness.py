@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dyntools.activations.patterns import GROUPS, drawn_groups
+from dyntools.activations.patterns import GROUPS, drawn_groups, jackknife_error
 from dyntools.activations.representations import FEWEST, Matrix, Representation
 
 
@@ -41,7 +41,7 @@ def likeness(one: Representation, other: Representation) -> Likeness:
     without = [cka(*_part(groups != g, one.gram, other.gram)) for g in np.unique(groups)]
     error = math.nan
     if len(without) == GROUPS and n - n // GROUPS >= FEWEST:
-        error = math.sqrt((GROUPS - 1) * float(np.var(without)))
+        error = jackknife_error(without)
     return Likeness(cka(one.gram, other.gram), error, biased_cka(one.gram, other.gram), n)
 
 

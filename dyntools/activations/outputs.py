@@ -29,6 +29,9 @@ NO_CROSS_ENTROPY = "the loss is not a mean cross-entropy of a softmax over the l
 ROUNDINGS = 4  # of the type of the logits, if that is more: 1/W, p, their product; chosen
 
 
+OF_LOGITS = "the first axis of the logits does not count the examples"
+
+
 @dataclass(eq=False)
 class Logits:
     """sums (GROUPS, 5): of log Z, the norm, the margin, whether that is positive, and (log Z)².
@@ -49,7 +52,7 @@ class Logits:
         """The terms of a piece with these examples."""
         z, counted = terms.logits, terms.counted
         if len(z) % len(numbers):
-            self.refused = "the first axis of the logits does not count the examples"
+            self.refused = OF_LOGITS
             return
         places = counted.reshape(len(numbers), -1).cpu()
         if not places.any():

@@ -10,12 +10,14 @@ selection is taken, which is another mean over j and no other quantity.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import combinations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dyntools.activations.selection import step_of
@@ -24,6 +26,12 @@ UNITS = 1 << 14  # outputs of one site that are followed: 2 MB of counts and mas
 GROUPS = 8  # of examples, for the standard error; tells it to 1/√14 = 27 %; chosen
 PAIRS = 28  # Fernández-Hernández et al. 2025: 8 · 7 / 2
 SEED = 0  # of the pairs, and of the groups
+OF_OUTPUT = "the first axis of its output does not count the examples"
+
+
+def jackknife_error(without: Sequence[float] | NDArray[np.float64]) -> float:
+    """One standard error of an estimate, from those without each of GROUPS equal groups."""
+    return math.sqrt((len(without) - 1) * float(np.var(without)))
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,7 @@ class Patterns:
         if self.refused:
             return
         if output.ndim == 0 or len(output) % len(numbers):
-            self.refused = "the first axis of its output does not count the examples"
+            self.refused = OF_OUTPUT
             return
         outputs = output.numel() // len(numbers)
         if self.counts is None:
@@ -146,7 +154,7 @@ def indicator(patterns: Patterns) -> Indicator:
     without = [_mean_distance(total - counts[g], n - int(sizes[g])) for g in filled]
     error = math.nan
     if len(without) == GROUPS:
-        error = math.sqrt((GROUPS - 1) * float(np.var(without)))
+        error = jackknife_error(without)
     d = counts.shape[1]
     half = max(d // 2, 1)
     distances = [

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dyntools.activations.patterns import OF_OUTPUT
 from dyntools.activations.selection import step_of
 from dyntools.problem.matching import bare
 
@@ -53,7 +54,7 @@ class Representation:
         if self.unfit:
             return
         if output.ndim == 0 or len(output) % len(numbers):
-            self.unfit = "the first axis of its output does not count the examples"
+            self.unfit = OF_OUTPUT
         elif not self.outputs and _is_a_weight(output, weights):
             self.unfit = "its output does not depend on the examples"
         elif self.outputs and output.numel() != self.outputs * len(numbers):

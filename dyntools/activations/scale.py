@@ -66,11 +66,13 @@ class Scale:
         n, zeros = len(x), len(x) - int(np.count_nonzero(x))
         self.zeros += zeros
         self._lose(np.abs(x), zeros, top)
-        mean = float(x.mean())
-        deviation = x - mean
-        square = deviation * deviation
-        second, third = float(square.sum()), float((square * deviation).sum())
-        self._join(n, mean, (second, third, float((square * square).sum())))
+        with np.errstate(invalid="ignore", over="ignore"):  # of a run that diverges
+            mean = float(x.mean())
+            deviation = x - mean
+            square = deviation * deviation
+            second, third = float(square.sum()), float((square * deviation).sum())
+            fourth = float((square * square).sum())
+        self._join(n, mean, (second, third, fourth))
 
     def _lose(self, size: NDArray[np.float64], zeros: int, top: float) -> None:
         """Count what the formats lose of entries |x|, so many of them zero, and none above top."""

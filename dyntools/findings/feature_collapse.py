@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyntools.findings.finding import Finding, Severity
+from dyntools.findings.papyan import PERFECT, TIGHT
 from dyntools.findings.rows import (
     Layers,
     amount,
@@ -34,8 +35,6 @@ from dyntools.report import Report
 OF_FIRST = 0.25
 NEAR_ONE = 2.0  # directions; chosen
 FEWEST = 8  # directions that there could be; chosen: of fewer nothing collapses
-TIGHT = 0.1  # NC1, spread within the classes over that between them; chosen, no source
-PERFECT = 1.0  # share of the probe that is classified right: "zero training error"
 
 
 def rule(report: Report) -> tuple[Finding, ...]:

@@ -100,18 +100,17 @@ def rule(report: Report) -> tuple[Finding, ...]:
 def _course(report: Report) -> _Course | None:
     """Of the layers that were measured at all steps; None where there are too few steps."""
     series = report.series.get("cka_to_final")
-    if series is None or series.dims != ("layer",) or not len(series.steps):
+    if series is None or series.error is None or series.dims != ("layer",):
         return None
-    usable = series.ok & np.isfinite(series.values)
+    usable = series.ok & np.isfinite(series.values) & np.isfinite(series.error)
+    if not usable.any():
+        return None
     end = int(series.steps[-1])
     rows = np.flatnonzero(usable.any(axis=1) & (series.steps < end))
     kept = np.flatnonzero(usable[rows].all(axis=0))
     if len(rows) < FEWEST or not len(kept):
         return None
-    values = series.values[np.ix_(rows, kept)]
-    errors = np.zeros_like(values)
-    if series.error is not None:
-        errors = ERRORS * np.nan_to_num(series.error[np.ix_(rows, kept)])
+    values, errors = (x[np.ix_(rows, kept)] for x in (series.values, ERRORS * series.error))
     names = tuple(str(series.coords["layer"][i]) for i in kept)
     return _Course(series.steps[rows], series.step_unit, end, names, values, errors)
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyntools.findings.finding import Finding, Severity
+from dyntools.findings.papyan import PERFECT
 from dyntools.findings.rows import amount, last_row, shortened
 from dyntools.findings.weight_decay import weight_decay
 from dyntools.report import Report
@@ -26,7 +27,6 @@ SETTLED = 0.1  # of the run: their controller of weight decay judges in the firs
 ERRORS = 2.0  # standard errors; chosen, no source
 FALLEN = 0.05  # of the value; chosen: with many units a change far smaller is beyond its error
 FEWEST = 3  # measured steps from there on; chosen: a trend is more than two points
-PERFECT = 1.0  # share of the probe that is classified right
 KERNEL_AXES = 4  # of a two-dimensional convolution; out, in, height, width
 
 

@@ -23,7 +23,7 @@ from dyntools.findings.finding import Finding, Severity
 from dyntools.findings.rows import Layers, amount, last_layers, listed
 from dyntools.report import Report
 
-LARGEST: Mapping[str, float] = {"fp16": 65504.0, "fp8_e4m3": 448.0, "fp8_e5m2": 57344.0}
+LARGEST: Mapping[str, float] = {"fp16": 65504.0, "fp8_e4m3": 448.0}
 LEAST_NORMAL = {"fp16": 2.0**-14, "bf16": 2.0**-126, "fp8_e4m3": 2.0**-6, "fp8_e5m2": 2.0**-14}
 HEADROOM = 8.0  # times; chosen: three doublings, as further training and other inputs may bring
 INT8_STEPS = 127.0  # on either side of zero, in a symmetric scale that holds the largest

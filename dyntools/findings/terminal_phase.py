@@ -15,11 +15,10 @@ import math
 import numpy as np
 
 from dyntools.findings.finding import Finding, Severity
+from dyntools.findings.papyan import PERFECT, TIGHT
 from dyntools.findings.rows import amount
 from dyntools.report import Report, Series
 
-PERFECT = 1.0  # of the probe: the terminal phase begins at zero training error
-TIGHT = 0.1  # NC1; chosen, no source: networks of ours that fit without collapse stay above 0.3
 ERRORS = 2.0  # standard errors; chosen, no source
 FEWEST = 2  # measured steps; chosen: one may be luck
 PAPER = "Papyan et al. 2020, doi:10.1073/pnas.2015509117"
@@ -36,7 +35,7 @@ def rule(report: Report) -> tuple[Finding, ...]:
         return ()
     begin, end = int(rows[0]), int(rows[-1])
     now, then = float(series.values[end]), float(series.values[begin])
-    error = 0.0 if series.error is None else float(np.nan_to_num(series.error[end]))
+    error = math.nan if series.error is None else float(series.error[end])
     if not now + ERRORS * error <= TIGHT or not now < then:
         return ()
     unit, since = series.step_unit, int(series.steps[begin])

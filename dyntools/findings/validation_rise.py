@@ -38,15 +38,17 @@ def rule(report: Report) -> tuple[Finding, ...]:
     if not rise > ERRORS * noise or not training[-1] < training[best]:
         return ()
     unit, steps = series.step_unit, series.steps[rows]
-    lost = 100 * rise / abs(validation[best])
+    lowest = float(validation[best])
+    lost = 100 * rise / abs(lowest) if lowest else math.inf
+    share = f", {amount(lost)} % higher" * math.isfinite(lost)
     return (
         Finding(
             rule="validation_rise",
             severity=Severity.act if lost > GL_MOST else Severity.watch,
             sentence=(
                 f"The loss of the validation examples was lowest ({amount(validation[best])}) at "
-                f"{unit} {steps[best]} and is {amount(validation[-1])} at {unit} {steps[-1]}, "
-                f"{amount(lost)} % higher, while that of the probe fell: the run overfits."
+                f"{unit} {steps[best]} and is {amount(validation[-1])} at {unit} {steps[-1]}"
+                f"{share}, while that of the probe fell: the run overfits."
             ),
             evidence=(
                 f"rise {amount(rise)}, with one standard error of at most {amount(noise)}",

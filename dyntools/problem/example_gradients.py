@@ -17,6 +17,7 @@ from torch import Tensor
 
 from dyntools.problem.batches import Batch, rows, take
 from dyntools.problem.graphs import gradients
+from dyntools.problem.memory import ran_out
 from dyntools.problem.probe import counted
 from dyntools.problem.risk import Risk
 from dyntools.problem.tracing import traced
@@ -75,9 +76,9 @@ def _traces(risk: Risk) -> bool:
     batch, leaves, evaluation = counted(risk.probe, 2), risk.leaves, risk.evaluation
     try:
         _, uses = evaluation.within(leaves, lambda: traced(evaluation, leaves, batch))
-    except torch.OutOfMemoryError:
-        raise  # says nothing of the model, for which the slow route would be taken for good
-    except Exception:  # of any other kind: the plain route shows whether the model is at fault
+    except Exception as error:  # of any kind: the plain route shows whether the model is at fault
+        if ran_out(error):
+            raise  # which says nothing of the model, and the slow route would be taken for good
         return False
     w = torch.tensor(
         [risk.problem.terms(take(batch, slice(i, i + 1))) for i in range(rows(batch))]

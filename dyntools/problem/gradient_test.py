@@ -25,6 +25,7 @@ from dyntools.errors import ProblemError
 from dyntools.linalg.vectors import dot, norm
 from dyntools.problem.batches import Batch
 from dyntools.problem.conditions import is_whole
+from dyntools.problem.memory import ran_out
 from dyntools.problem.obstacles import refuse_reentrant
 from dyntools.problem.probe import counted, read_batch
 from dyntools.problem.risk import Risk
@@ -79,7 +80,9 @@ def in_float64(risk: Risk, batch: Batch) -> Risk | None:
     fine = risk.on([batch], torch.float64)
     try:
         fine.loss()
-    except (RuntimeError, TypeError):
+    except (RuntimeError, TypeError) as error:
+        if ran_out(error):
+            raise
         return None
     return fine
 

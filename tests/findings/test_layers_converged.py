@@ -86,8 +86,8 @@ def test_absent_numbers_are_no_error() -> None:
     assert rule(Report({}, {})) == ()
     assert rule(numbers_course("cka_to_final", [1.0], steps=(0,))) == ()
     assert rule(cka(a=[math.nan] * 5)) == ()
-    assert rule(cka(error=None, stem=EARLY, head=LATE))
-    assert rule(cka(error=math.nan, stem=EARLY, head=LATE))
+    assert rule(cka(error=None, stem=EARLY, head=LATE)) == ()
+    assert rule(cka(error=math.nan, stem=EARLY, head=LATE)) == ()
     gap = [0.1, math.nan, 0.7, 0.9, 1.0]
     assert rule(cka(stem=EARLY, head=gap)) == ()
     assert rule(cka(stem=EARLY, head=LATE, gap=gap))[0].layers == ("stem",)

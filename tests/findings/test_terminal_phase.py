@@ -30,6 +30,11 @@ def collapse(
     )
 
 
+def test_a_value_without_an_error_proves_nothing() -> None:
+    assert rule(collapse(0.02, error=None)) == ()
+    assert rule(collapse(0.02, error=math.nan)) == ()
+
+
 def test_it_is_a_note_and_no_fault() -> None:
     (found,) = rule(collapse(0.02))
     assert found.severity is Severity.note
@@ -65,8 +70,9 @@ def test_absent_companions_and_numbers_are_no_error() -> None:
     assert rule(Report({}, {})) == ()
     assert rule(numbers_course("neural_collapse", [0.2, 0.01], steps=(0, 1))) == ()
     assert rule(collapse(math.nan)) == ()
-    assert rule(collapse(0.02, error=None))
     assert rule(layers_course("neural_collapse", {"a": [0.1]}, steps=(0,))) == ()
-    bare = numbers_course("neural_collapse", [0.2, 0.01], steps=(0, 1), accuracy=[1.0, 1.0])
+    bare = numbers_course(
+        "neural_collapse", [0.2, 0.01], steps=(0, 1), error=0.001, accuracy=[1.0, 1.0]
+    )
     (found,) = rule(bare)
     assert len(found.evidence) == 1

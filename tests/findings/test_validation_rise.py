@@ -40,6 +40,11 @@ def test_it_names_the_better_checkpoint() -> None:
     assert found.remedy.startswith("Use the checkpoint at step 200")
 
 
+def test_a_rise_from_zero_has_no_share() -> None:
+    (found,) = rule(gap([2.3, 1.2, 0.0, 0.4]))
+    assert "is 0.4 at step 300, while" in found.sentence
+
+
 def test_a_small_rise_is_to_be_watched() -> None:
     assert rule(gap([2.3, 1.2, 1.0, 1.04]))[0].severity is Severity.watch
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dyntools.metrics.activations.sites import NOT_FINITE, activations
+from dyntools.metrics.activations.sites import NOT_FINITE, NOTHING_KEPT, activations
 from dyntools.metrics.layers import Row, collect, failed, unlike
 from dyntools.metrics.metric import Metric
 
@@ -55,9 +55,8 @@ def _row(snapshot: Snapshot, features: Features) -> Row:
     null = null_of(z, len(weight))
     beside = {"fan_in": float(z.shape[1]), "null": null.value, "null_sd": null.spread}
     if start is not None:
-        start = start.to(weight.device).double()
-        change = aligned(weight.double() - start, z, groups)
-        before = aligned(start, z, groups)
+        start = start.to(weight.device)
+        change, before = aligned(weight, z, groups, start), aligned(start, z, groups)
         beside |= {} if before is None else {"of_start": before.value}
         if change is not None:
             beside |= {"of_change": change.value, "of_change_error": change.error}
@@ -69,6 +68,8 @@ def _refused(features: Features) -> str:
         return features.refused
     if not features.steady:
         return "its matrix changes from batch to batch"
+    if not features.rows:
+        return NOTHING_KEPT
     if features.rows[0].shape[1] < 2:
         return "its fan-in is 1, and there is no logarithm to this base"
     return ""
@@ -90,7 +91,9 @@ def _weights(snapshot: Snapshot, features: Features) -> tuple[Tensor, Tensor | N
 def _initial(snapshot: Snapshot, place: Place) -> Tensor | None:
     before, layout = snapshot.initial, snapshot.risk().layout
     name = place.parameter(layout)
-    if before is None or before.step == snapshot.step or unlike(snapshot, before, name):
+    if before is None or before.step == snapshot.step or name not in snapshot.params:
+        return None  # one that the problem trains and the run does not has no start
+    if unlike(snapshot, before, name):
         return None
     weight = place.within(layout, before.tensor(name))
     return weight.reshape(-1, weight.shape[-1])

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dyntools.metrics.activations.sites import NOT_FINITE, activations
+from dyntools.metrics.activations.sites import NOT_FINITE, NOTHING_KEPT, activations
 from dyntools.metrics.layers import Row, collect, failed
 from dyntools.metrics.metric import Metric
 
@@ -41,6 +41,8 @@ def _row(features: Features) -> Row:
 
     if features.refused:
         return failed(features.refused)
+    if not features.rows:
+        return failed(NOTHING_KEPT)
     found = spectrum(features)
     if found is None:
         return failed(f"{NOT_FINITE}, or they are all zero")

@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from dyntools.errors import CheckpointError, ProblemError
-from dyntools.metrics.activations.sites import activations
+from dyntools.metrics.activations.sites import activations, kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from dyntools.activations.probe_pass import Activations
+    from dyntools.activations.predictions import Predictions
     from dyntools.activations.representations import Representation
     from dyntools.snapshot import Snapshot
 
@@ -31,7 +31,7 @@ def representations(snapshot: Snapshot) -> Mapping[str, Representation]:
 
     found = activations_of(snapshot.risk(), represented=True)
     represented, found.represented = found.represented, None
-    snapshot.once("activations", lambda: found)
+    snapshot.once("activations", lambda: kept(snapshot, found))
     return {} if represented is None else represented.found
 
 
@@ -50,14 +50,24 @@ def final_representations(final: Snapshot) -> Mapping[str, Representation]:
     return final.attempted("representations", lambda: _alone(final, compute, told))
 
 
-def activations_before(snapshot: Snapshot, previous: Snapshot) -> Activations:
-    """The pass at the checkpoint before, by the problem of this one.
+def predictions(snapshot: Snapshot) -> Predictions | str:
+    """At this step; or why there are none. Raises ProblemError as `activations` does."""
+
+    def compute() -> Predictions | str:
+        found = activations(snapshot)
+        return found.logits.refused or found.predictions
+
+    return snapshot.once("predictions", compute)
+
+
+def predictions_before(snapshot: Snapshot, previous: Snapshot) -> Predictions | str:
+    """At the checkpoint before, by the problem of this one.
 
     Raises ProblemError, also where the checkpoint cannot be read.
     """
     before = replace(previous, problem=snapshot.problem)  # that of a live copy has none
     told = f"the checkpoint before, of step {before.step}"
-    return _alone(before, lambda: activations(before), told)
+    return _alone(before, lambda: predictions(before), told)
 
 
 def _alone(other: Snapshot, compute: Callable[[], T], told: str) -> T:

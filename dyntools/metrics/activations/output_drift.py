@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dyntools.measurement import Measurement, Status, skipped
-from dyntools.metrics.activations.other_steps import activations_before
-from dyntools.metrics.activations.sites import activations, error_of_ratio
+from dyntools.metrics.activations.other_steps import predictions, predictions_before
+from dyntools.metrics.activations.sites import error_of_ratio
 from dyntools.metrics.layers import steps_since
 from dyntools.metrics.metric import Metric
 
@@ -64,12 +64,12 @@ def measure(snapshot: Snapshot, *, temperature: float = 1.0) -> Measurement:
 def _drift(snapshot: Snapshot, previous: Snapshot, temperature: float) -> Drift | str:
     from dyntools.activations.predictions import drift
 
-    now, before = activations(snapshot), activations_before(snapshot, previous)
-    if now.logits.refused:
-        return now.logits.refused
-    if before.logits.refused:
-        return f"at step {previous.step}: {before.logits.refused}"
-    found = drift(before.predictions, now.predictions, temperature)
+    now, before = predictions(snapshot), predictions_before(snapshot, previous)
+    if isinstance(now, str):
+        return now
+    if isinstance(before, str):
+        return f"at step {previous.step}: {before}"
+    found = drift(before, now, temperature)
     if isinstance(found, str):
         return found
     if not float(found.terms.sum()):

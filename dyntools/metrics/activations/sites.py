@@ -15,13 +15,22 @@ if TYPE_CHECKING:
     from dyntools.snapshot import Snapshot
 
 NOT_FINITE = "its values hold NaN or inf"
+NOTHING_KEPT = "none of the examples that are kept went through it"
 
 
 def activations(snapshot: Snapshot) -> Activations:
     """Raises ProblemError as `Snapshot.risk` does, and where memory holds no single example."""
     from dyntools.activations.probe_pass import activations_of
 
-    return snapshot.attempted("activations", lambda: activations_of(snapshot.risk()))
+    return snapshot.attempted(
+        "activations", lambda: kept(snapshot, activations_of(snapshot.risk()))
+    )
+
+
+def kept(snapshot: Snapshot, found: Activations) -> Activations:
+    """The pass; of it the predictions, or why there are none, are kept for the next step."""
+    snapshot.once("predictions", lambda: found.logits.refused or found.predictions)
+    return found
 
 
 def kinds_told(kinds: Iterable[Kind]) -> str:

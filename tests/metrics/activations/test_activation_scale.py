@@ -20,6 +20,15 @@ CASTS = {
 }
 
 
+def test_outputs_that_are_not_finite_warn_nobody() -> None:
+    """A run that diverges is what this is for; warnings are errors in these tests."""
+    scale = Scale()
+    scale.add(torch.tensor([1.0, torch.inf, 2.0]))
+    scale.add(torch.tensor([1.0, 2.0]))
+    assert scale.largest == np.inf
+    assert not np.isfinite(scale.rms)
+
+
 def test_moments_of_pieces_are_those_of_the_whole() -> None:
     x = 3.0 + torch.randn(90, 7, generator=torch.Generator().manual_seed(0)).double() ** 3
     found = measure(through(nn.ELU(), x.split(40)), find("activation_scale"))

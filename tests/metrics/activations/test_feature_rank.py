@@ -21,6 +21,26 @@ def rank_of(features: Tensor) -> Measurement:
     return measure(through(linear, features.split(10)), find("feature_rank"))
 
 
+def test_a_layer_that_no_example_enters_has_no_rank_and_ends_nothing() -> None:
+    """An expert to which no token went: its input has no rows."""
+
+    class Experts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.idle = (nn.Linear(4, 4, dtype=torch.float64) for _ in range(2))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.used(x) + self.idle(x[:0]).sum()
+
+    for count in (10, 300):
+        snapshot = through(Experts(), [torch.randn(count, 4, dtype=torch.float64)])
+        for name in ("feature_rank", "alignment"):
+            found = measure(snapshot, name)
+            values = dict(zip(found.coords["layer"], found.values, strict=True))
+            assert np.isfinite(values["function.used"])
+            assert "went through it" in found.skipped["function.idle"]
+
+
 def test_orthogonal_rows_fill_as_many_directions() -> None:
     found = rank_of(4.0 * torch.eye(24, dtype=torch.float64)[:20])
     assert found.values[0] == pytest.approx(20, rel=1e-9)

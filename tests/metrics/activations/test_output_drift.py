@@ -116,6 +116,16 @@ def test_to_second_order_it_is_half_the_fisher_form_of_the_step(key: str) -> Non
     assert float(value) == pytest.approx(0.5 * delta @ fisher @ delta, rel=1e-3)
 
 
+def test_of_a_step_that_is_over_only_predictions_stay() -> None:
+    """Rows, masks and features of a pass would stay as long as the run, for step 0 of most runs."""
+    before = linear(torch.randn(6, 4, generator=torch.Generator().manual_seed(1)).double(), 0)
+    measure(before, "output_logits")
+    assert before.known("activations") is None
+    assert before.known("predictions") is not None
+    before.forget_vectors()
+    assert before.known("predictions") is None
+
+
 def test_half_the_hessian_form_of_a_linear_softmax_model() -> None:
     """The Hessian of cross-entropy by logits knows no labels, so here it is the Fisher matrix."""
     generator = torch.Generator().manual_seed(6)
