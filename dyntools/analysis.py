@@ -17,18 +17,16 @@ import numpy as np
 import torch
 
 from dyntools import hdf5, provenance
-from dyntools.errors import CheckpointError, ProblemError, ReportError
+from dyntools.admission import admit
+from dyntools.errors import ReportError
 from dyntools.gathering import report_of_journal
 from dyntools.journal import Journal
 from dyntools.log import Log, Role
 from dyntools.measuring import UNREADABLE, device_of, measure_all
 from dyntools.meter import Meter, Progress
 from dyntools.plan import Plan, Task
-from dyntools.problem.guards import check_gradient, check_products
 from dyntools.problem.record import sentence, validation_sentence
-from dyntools.problem.second_moments import refuse_too_large
 from dyntools.problem.user_code import blamed
-from dyntools.problem.validation import validation_risk
 from dyntools.ranks import ALONE
 from dyntools.report import Report
 from dyntools.run import Run, log_snapshots, snapshots
@@ -89,7 +87,7 @@ def analyze(
     done = _done(path, attributes, resume=resume, force=force)
     of_weights = _waiting(plan.of_weights, steps[shard[0] :: shard[1]], done or set())
     ranks.gather({step: [task.name for task in tasks] for step, tasks in of_weights.items()})
-    _check_problem(run, plan, steps, device)
+    admit(run, plan, steps, device)
     with _opened(path, append=done is not None) as journal:
         if done is None:
             journal.header(attributes, _entries(run, plan, device))
@@ -129,7 +127,7 @@ def assist(
             found=f"step {unknown[0]} is known to the first process only",
             remedy="--steps with steps that are complete, while the run goes on",
         )
-    _check_problem(run, plan, run.steps if steps is None else steps, device)
+    admit(run, plan, run.steps if steps is None else steps, device)
     # On disk there are no gradients but the problem's.
     shared = {"problem", "gradients"}
     tasks = {task.name: task for task in plan.of_weights if shared & set(task.metric.needs)}
@@ -182,47 +180,6 @@ def _done(
                 remedy="the same command as before with --resume, or --force to start over",
             )
     return {(s.metric, step) for s in report.series.values() for step in s.steps.tolist()}
-
-
-def _check_problem(run: Run, plan: Plan, steps: Sequence[int], device: torch.device) -> None:
-    """Bind the problem to the first step that can be read, the same one for every shard.
-
-    One checkpoint may be at fault and not the problem (a run that starts or ends in NaN): only when
-    the last step refuses it too is it refused. At other steps that is a row with its reason. Of a
-    plan without products no second derivative is asked for, of one of activations alone none.
-    """
-    if plan.problem is None:
-        return
-    refused: list[ProblemError] = []
-    for snapshot in snapshots(run, steps=steps, device=device, problem=plan.problem):
-        if refused and snapshot.step != max(steps):
-            continue
-        try:
-            with blamed(plan.problem):
-                risk = snapshot.risk()
-                if any(task.metric.products for task in plan.of_weights):
-                    check_products(risk)
-                if _takes_gradients(plan):
-                    check_gradient(risk)
-                if any("validation" in task.metric.needs for task in plan.of_weights):
-                    validation_risk(risk)
-                if plan.estimate is not None:
-                    refuse_too_large(risk, plan.estimate)
-            return
-        except CheckpointError:
-            continue  # measuring it will say so
-        except ProblemError as error:
-            refused.append(error)
-        finally:
-            snapshot.release()
-    if refused:
-        raise refused[0]
-
-
-def _takes_gradients(plan: Plan) -> bool:
-    """Whether anything but the forward pass is used; whoever does it unawares is asked then."""
-    of_loss = [t.metric for t in plan.of_weights if {"problem", "gradients"} & {*t.metric.needs}]
-    return plan.estimate is not None or any(metric.group != "activations" for metric in of_loss)
 
 
 def _opened(path: Path, *, append: bool) -> Journal:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import torch
 from torch import Tensor
 
-from dyntools.errors import ProblemError
+from dyntools.errors import CheckpointError, ProblemError
 from dyntools.layer_kinds import BY_NAME, Kinds
 from dyntools.linalg.blockwise import norm
 from dyntools.linalg.spectrum import Spectrum, singular_values
@@ -147,6 +147,14 @@ class Snapshot:
         if self.open_optimizer is None:
             return None
         return self.once("optimizer", self.open_optimizer)
+
+    @property
+    def known_optimizer(self) -> OptimizerState | None:
+        """The same; None also where it cannot be read, which the metrics that need it say."""
+        try:
+            return self.optimizer
+        except CheckpointError:
+            return None
 
     @property
     def moments(self) -> OptimizerState | None:

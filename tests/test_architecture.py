@@ -29,7 +29,7 @@ LAYERS = (
     ("opening",),
     ("plan", "scaffold"),
     ("provenance", "measuring"),
-    ("meter",),
+    ("meter", "admission"),
     ("analysis", "verification"),
     ("cli", "callbacks"),
 )

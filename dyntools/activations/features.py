@@ -24,6 +24,7 @@ from torch import Tensor
 
 from dyntools.activations.patterns import drawn_groups
 from dyntools.activations.places import Place, place_of
+from dyntools.activations.selection import evenly_chosen
 from dyntools.activations.watching import Product
 from dyntools.linalg.spectrum import THREADS
 
@@ -91,7 +92,7 @@ def _selected(examples: int, numbers: range, positions: int) -> tuple[Tensor, Te
     """Which rows of (b · positions, d) are kept, and the groups of their examples."""
     number = torch.arange(numbers.start, numbers.stop)
     if examples > ROWS:  # one position of an even selection of examples
-        number = number[number * ROWS // examples != (number - 1) * ROWS // examples]
+        number = number[evenly_chosen(number, examples, ROWS)]
         position = SPREAD * number
     else:  # some positions of each example
         each = min(ROWS // examples, positions)

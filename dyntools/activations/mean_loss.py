@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from dyntools.activations.outputs import Terms, terms_of
+from dyntools.activations.outputs import margins, terms_of
 from dyntools.problem.conditions import is_whole
 from dyntools.problem.examples import example_losses
 
@@ -100,15 +100,8 @@ def _add(risk: Risk, batch: Batch, found: _Sums) -> None:
         found.refused = told
         return
     found.checked = True
-    found.right += float(_is_right(told)[told.counted].sum())
+    found.right += float((margins(told.logits, told.labels) > 0)[told.counted].sum())
     found.counted += float(told.counted.sum())
-
-
-def _is_right(terms: Terms) -> Tensor:
-    """Whether the logit of the label is above all others (b, …)."""
-    y = terms.labels[..., None]
-    others = terms.logits.scatter(-1, y, -torch.inf).amax(-1)
-    return terms.logits.gather(-1, y)[..., 0] > others
 
 
 def _summed(risk: Risk, numbers: list[float]) -> list[float]:

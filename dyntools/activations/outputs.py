@@ -60,9 +60,8 @@ class Logits:
         self.classes = z.shape[-1]
         z = z.float() if z.dtype.itemsize < 4 else z
         group = self.examples.groups(numbers)[:, None].expand_as(places)[places]
-        y = terms.labels[..., None]
         log_z = z.logsumexp(-1).double()
-        margin = (z.gather(-1, y) - z.scatter(-1, y, -torch.inf).amax(-1, keepdim=True))[..., 0]
+        margin = margins(z, terms.labels)
         norm = torch.linalg.vector_norm(z - z.mean(-1, keepdim=True), dim=-1)
         columns = [log_z, norm.double(), margin.double(), (margin > 0).double(), log_z.square()]
         found = torch.stack(columns, -1)[counted]
@@ -79,6 +78,12 @@ class Terms:
     logits: Tensor
     labels: Tensor
     counted: Tensor
+
+
+def margins(z: Tensor, labels: Tensor) -> Tensor:
+    """z_y - max of the others (b, …), of logits (b, …, C) and labels (b, …)."""
+    y = labels[..., None]
+    return (z.gather(-1, y) - z.scatter(-1, y, -torch.inf).amax(-1, keepdim=True))[..., 0]
 
 
 def terms_of(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dyntools.activations.patterns import OF_OUTPUT
-from dyntools.activations.selection import step_of
+from dyntools.activations.selection import evenly_chosen, step_of
 from dyntools.problem.matching import bare
 
 if TYPE_CHECKING:
@@ -122,8 +122,7 @@ def layers_of(model: nn.Module) -> frozenset[str]:
 def _chosen(numbers: range, examples: int) -> Tensor:
     """Where those of an even selection of at most EXAMPLES stand among these."""
     number = torch.arange(numbers[0], numbers[-1] + 1)
-    most = min(EXAMPLES, examples)
-    return (number * most // examples != (number - 1) * most // examples).nonzero()[:, 0]
+    return evenly_chosen(number, examples, EXAMPLES).nonzero()[:, 0]
 
 
 def _is_a_weight(output: Tensor, weights: Sequence[Tensor]) -> bool:

@@ -15,6 +15,12 @@ WORD = 1 << 32
 GOLDEN = 2654435769  # 2³² / φ, rounded to odd
 
 
+def evenly_chosen(number: Tensor, count: int, most: int) -> Tensor:
+    """Whether each number (b,) from 0 to count - 1 is one of an even selection of `most`."""
+    most = min(most, count)
+    return number * most // count != (number - 1) * most // count
+
+
 def golden(places: Tensor) -> Tensor:
     """2³² (k φ mod 1) of each place k: whole numbers below WORD."""
     return (places * GOLDEN) % WORD

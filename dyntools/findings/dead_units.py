@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from dyntools.findings.finding import Finding, Severity
-from dyntools.findings.rows import Layers, last_layers, listed, shortened
+from dyntools.findings.rows import Layers, also_in, last_layers, shortened
 from dyntools.report import Report
 
 SOME, MANY = 0.1, 0.5  # of the units; chosen
@@ -30,7 +30,7 @@ def rule(report: Report) -> tuple[Finding, ...]:
         return ()
     first = chosen[0]
     names = tuple(layers.names[i] for i in chosen)
-    also = f"; also in {listed(names[1:])}" if len(names) > 1 else ""
+    also = also_in(names)
     kind = "never fire" if dead[first] >= layers.values[first] else "hardly ever speak"
     return (
         Finding(

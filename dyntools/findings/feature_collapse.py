@@ -20,12 +20,13 @@ from dyntools.findings.finding import Finding, Severity
 from dyntools.findings.papyan import PERFECT, TIGHT
 from dyntools.findings.rows import (
     Layers,
+    also_in,
     amount,
     counted,
+    first_steps,
     first_values,
     last_layers,
     last_row,
-    listed,
     shortened,
 )
 from dyntools.report import Report
@@ -49,10 +50,9 @@ def rule(report: Report) -> tuple[Finding, ...]:
     chosen = chosen[np.argsort(layers.values[chosen] / first[chosen], kind="stable")]
     names = tuple(layers.names[i] for i in chosen)
     worst = int(chosen[0])
-    also = f"; also in {listed(names[1:])}" if len(names) > 1 else ""
+    also = also_in(names)
     terminal = _terminal(report)
-    column = [str(name) for name in series.coords["layer"]].index(names[0])
-    begin = int(series.steps[series.ok[:, column]][0])
+    begin = int(first_steps(series, names[:1])[0])
     return (
         Finding(
             rule="feature_collapse",

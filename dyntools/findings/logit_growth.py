@@ -11,14 +11,20 @@ collapses with it makes the note a watch: Zhai et al. 2023, arXiv:2303.06296.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from dyntools.findings.finding import Finding, Severity
-from dyntools.findings.rows import Layers, amount, first_values, last_layers, listed, shortened
-from dyntools.report import Report, Series
+from dyntools.findings.rows import (
+    Layers,
+    also_in,
+    amount,
+    first_steps,
+    first_values,
+    last_layers,
+    shortened,
+)
+from dyntools.report import Report
 
 DIVERGED, COSTLY = 1e4, 1e3  # Wortsman et al. 2023, section 3
 CLIPPED = 100.0  # tau of QK-Clip, Kimi Team 2025
@@ -33,7 +39,7 @@ def rule(report: Report) -> tuple[Finding, ...]:
     series = report["attention_logits"]
     first = first_values(series, layers.names)
     values, entropy = layers.values, layers["relative_entropy"]
-    begin = _first_steps(series, layers.names)
+    begin = first_steps(series, layers.names)
     # Biases of position (ALiBi) are part of a logit and may be large from the start. Of one step
     # nobody knows whether it grows: then the size alone speaks.
     grown = (values >= GROWN * first) | (begin == layers.step)
@@ -44,7 +50,7 @@ def rule(report: Report) -> tuple[Finding, ...]:
     worst = int(chosen[0])
     names = tuple(layers.names[i] for i in chosen)
     grew = f", from {amount(first[worst])} at {layers.unit} {begin[worst]}"
-    also = f"; above {CLIPPED:g} also in {listed(names[1:])}" if len(names) > 1 else ""
+    also = also_in(names, f"above {CLIPPED:g} also in")
     collapsed = bool((entropy[chosen] < COLLAPSED).any())
     return (
         Finding(
@@ -75,12 +81,6 @@ def rule(report: Report) -> tuple[Finding, ...]:
             step=layers.step,
         ),
     )
-
-
-def _first_steps(series: Series, names: Sequence[str]) -> NDArray[np.int64]:
-    """The first step at which each layer has a value, (n,)."""
-    column = {str(name): i for i, name in enumerate(series.coords["layer"])}
-    return np.array([series.steps[series.ok[:, column[name]]][0] for name in names])
 
 
 def _severity(largest: float, collapsed: bool) -> Severity:

@@ -73,6 +73,17 @@ def last_layers(report: Report, metric: str) -> Layers | None:
     return Layers(int(series.steps[row]), series.step_unit, names, series.values[row, kept], beside)
 
 
+def first_steps(series: Series, names: Sequence[str]) -> NDArray[np.int64]:
+    """The first step at which each named layer has a value; each has one."""
+    column = {str(name): i for i, name in enumerate(series.coords["layer"])}
+    return np.array([series.steps[series.ok[:, column[name]]][0] for name in names])
+
+
+def companion(series: Series, name: str) -> NDArray[np.float64]:
+    """Of a series without dims, one for each step; NaN where the report does not hold it."""
+    return series.beside.get(name, np.full(len(series.steps), np.nan))
+
+
 def first_values(series: Series, names: Sequence[str]) -> NDArray[np.float64]:
     """Each named layer's value at the first step that has one, NaN if none has."""
     column = {str(name): i for i, name in enumerate(series.coords["layer"])}
@@ -108,6 +119,11 @@ def listed(names: Sequence[str], most: int = 3) -> str:
     """The first names, and how many more there are."""
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def also_in(names: Sequence[str], words: str = "also in") -> str:
+    """`; also in …`: the names behind the first, "" where there are none."""
+    return f"; {words} {listed(names[1:])}" if len(names) > 1 else ""
 
 
 def shortened(lines: Sequence[str], most: int = 5) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from dyntools.findings.finding import Finding, Severity
-from dyntools.findings.rows import last_layers, listed, shortened
+from dyntools.findings.rows import also_in, last_layers, shortened
 from dyntools.report import Report
 
 MANY, MOST = 0.5, 0.9  # of the outputs; chosen, no source
@@ -30,7 +30,7 @@ def rule(report: Report) -> tuple[Finding, ...]:
         return ()
     first = chosen[0]
     names = tuple(layers.names[i] for i in chosen)
-    also = f"; also in {listed(names[1:])}" if len(names) > 1 else ""
+    also = also_in(names)
     return (
         Finding(
             rule="saturated_units",

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyntools.findings.finding import Finding, Severity
-from dyntools.findings.rows import amount, listed, shortened
+from dyntools.findings.rows import also_in, amount, shortened
 from dyntools.report import Report, Series
 
 THRESHOLD = 2.3  # RMS; Wortsman et al. 2023
@@ -58,7 +58,7 @@ def rule(report: Report) -> tuple[Finding, ...]:
     names = tuple(spikes.name(i) for i in order)
     column = _filled(spikes.values)[:, order[0]]
     step = int(spikes.series.steps[spikes.rows[int(column.argmax())]])
-    also = f"; also in {listed(names[1:])}" if len(names) > 1 else ""
+    also = also_in(names)
     lasting = bool((spikes.counts >= LASTING).any())
     return (
         Finding(

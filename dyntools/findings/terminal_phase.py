@@ -16,8 +16,8 @@ import numpy as np
 
 from dyntools.findings.finding import Finding, Severity
 from dyntools.findings.papyan import PERFECT, TIGHT
-from dyntools.findings.rows import amount
-from dyntools.report import Report, Series
+from dyntools.findings.rows import amount, companion
+from dyntools.report import Report
 
 ERRORS = 2.0  # standard errors; chosen, no source
 FEWEST = 2  # measured steps; chosen: one may be luck
@@ -29,7 +29,7 @@ def rule(report: Report) -> tuple[Finding, ...]:
     if series is None or series.dims:
         return ()
     rows = np.flatnonzero(series.ok & np.isfinite(series.values))
-    wrong = np.flatnonzero(~(_beside(series, "accuracy")[rows] >= PERFECT))
+    wrong = np.flatnonzero(~(companion(series, "accuracy")[rows] >= PERFECT))
     rows = rows[wrong[-1] + 1 :] if len(wrong) else rows
     if len(rows) < FEWEST:
         return ()
@@ -45,7 +45,7 @@ def rule(report: Report) -> tuple[Finding, ...]:
         "classifier off the class means": "nc3",
         "examples that the nearest class mean calls otherwise": "nc4",
     }
-    told = {words: float(_beside(series, name)[end]) for words, name in others.items()}
+    told = {words: float(companion(series, name)[end]) for words, name in others.items()}
     return (
         Finding(
             rule="terminal_phase",
@@ -77,7 +77,3 @@ def rule(report: Report) -> tuple[Finding, ...]:
             step=int(series.steps[end]),
         ),
     )
-
-
-def _beside(series: Series, name: str) -> np.ndarray:
-    return series.beside.get(name, np.full(len(series.steps), np.nan))

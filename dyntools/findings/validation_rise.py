@@ -16,7 +16,7 @@ import numpy as np
 
 from dyntools.findings.finding import Finding, Severity
 from dyntools.findings.prechelt import GL_MOST
-from dyntools.findings.rows import amount, last_row
+from dyntools.findings.rows import amount, companion, last_row
 from dyntools.report import Report
 
 ERRORS = 2.0  # standard errors of the rise; chosen, no source
@@ -28,7 +28,7 @@ def rule(report: Report) -> tuple[Finding, ...]:
         return ()
     rows = np.flatnonzero(series.ok)
     validation, error, training = (
-        series.beside.get(name, np.full(len(series.steps), np.nan))[rows]
+        companion(series, name)[rows]
         for name in ("validation_loss", "validation_error", "training_loss")
     )
     if not len(rows) or not np.isfinite([validation, error, training]).all():

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from dyntools.findings.finding import Finding, Severity
-from dyntools.findings.rows import Layers, amount, last_layers, listed, shortened
+from dyntools.findings.rows import Layers, also_in, amount, last_layers, shortened
 from dyntools.report import Report
 
 FAR = 1000.0  # times the median, either way; chosen
@@ -45,7 +45,7 @@ def _finding(layers: Layers, ratio: np.ndarray, chosen: list[int], *, vanishing:
     names = tuple(layers.names[i] for i in chosen)
     first = chosen[0]
     size = "zero" if layers.values[first] == 0.0 else f"{amount(float(ratio[first]))} times"
-    also = f"; also in {listed(names[1:])}" if len(names) > 1 else ""
+    also = also_in(names)
     against = "" if size == "zero" else " the median tensor's, relative to the weights"
     return Finding(
         rule="vanishing_gradients",

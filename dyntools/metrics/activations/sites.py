@@ -44,7 +44,8 @@ def error_of_ratio(sums: Tensor, terms: Tensor) -> float:
 
     NaN where a group is empty.
     """
+    from dyntools.activations.patterns import jackknife_error
+
     if not bool((terms > 0).all()):
         return math.nan
-    without = (sums.sum() - sums) / (terms.sum() - terms)
-    return math.sqrt((len(sums) - 1) * float(without.var(correction=0)))
+    return jackknife_error(((sums.sum() - sums) / (terms.sum() - terms)).numpy())

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dyntools.errors import CheckpointError
 from dyntools.measurement import Measurement, Status
 from dyntools.metrics.curvature import directions
 from dyntools.metrics.curvature.edge import companions
@@ -83,10 +82,7 @@ def measure(snapshot: Snapshot) -> Measurement:
 
 
 def _has_adam(snapshot: Snapshot) -> bool:
-    try:
-        state = snapshot.optimizer
-    except CheckpointError:
-        return False
+    state = snapshot.known_optimizer
     return state is not None and state.family.startswith("adam")
 
 

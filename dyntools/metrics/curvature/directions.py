@@ -53,10 +53,7 @@ def learning_rate(snapshot: Snapshot) -> float:
     """The learning rate in the optimizer's state, NaN where there is none."""
     from dyntools.operators import stability
 
-    try:
-        state = snapshot.optimizer
-    except CheckpointError:  # the metrics that need the state say so
-        return math.nan
+    state = snapshot.known_optimizer
     return math.nan if state is None else stability.learning_rate(state)
 
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dyntools.errors import CheckpointError
-
 if TYPE_CHECKING:
     from dyntools.snapshot import Snapshot
 
@@ -25,10 +23,7 @@ def companions(
     from dyntools.operators import stability
 
     rate = edge = math.nan
-    try:
-        state = snapshot.optimizer
-    except CheckpointError:  # the metrics that need the state say so
-        state = None
+    state = snapshot.known_optimizer
     if state is not None:
         rate = stability.learning_rate(state)
         if state.family.startswith("adam") == preconditioned:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dyntools.errors import CheckpointError
 from dyntools.measurement import Measurement, Status
 from dyntools.metrics.gradients import noise
 from dyntools.metrics.gradients.statistics import statistics, told
@@ -76,10 +75,7 @@ def _taken(snapshot: Snapshot, found: PerExample, rule: str) -> tuple[noise.Nois
     scaled = noise.preconditioned(found)
     if scaled is not None:
         return scaled, "tr(P⁻¹Σ) of Adam"
-    try:
-        state = snapshot.optimizer
-    except CheckpointError:
-        state = None
+    state = snapshot.known_optimizer
     if state is None:
         return None, f"there is no state of the optimizer to tell its steps by; {SGD}"
     if state.family == "sgd":
@@ -94,10 +90,7 @@ def learning_rate(snapshot: Snapshot) -> float:
     from dyntools.log import Role
     from dyntools.operators import stability
 
-    try:
-        state = snapshot.optimizer
-    except CheckpointError:
-        state = None
+    state = snapshot.known_optimizer
     rate = math.nan if state is None else stability.learning_rate(state)
     curve = None if snapshot.log is None else snapshot.log.curve(Role.learning_rate)
     if math.isfinite(rate) or curve is None or not len(curve.values):

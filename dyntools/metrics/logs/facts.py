@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dyntools.errors import CheckpointError
 from dyntools.log import Role
 from dyntools.metrics.logs.history import History, history
 from dyntools.metrics.logs.laws import NAN, Facts
@@ -90,10 +89,7 @@ def _sources(told: Mapping[str, float], family: str, whose: str) -> str:
 
 def _group(snapshot: Snapshot) -> tuple[str, Mapping[str, object]]:
     """The optimizer's family and the group with the most parameters; empty where there is none."""
-    try:
-        state = snapshot.optimizer
-    except CheckpointError:
-        return "", {}
+    state = snapshot.known_optimizer
     if state is None or not state.groups:
         return ("" if state is None else state.family), {}
     shapes = snapshot.params.shapes
